@@ -23,6 +23,7 @@ PROMOTABLE = (
     "chat_steps",
     "chat_tokens",
     "chat_money",
+    "chat_samples",
     "embedding_model",
     "task_seconds",
 )

@@ -29,6 +29,7 @@ from core.access.grants import is_safe_address, split_grants
 from core.backlog import Backlog
 from core.commit_author import DEFAULT_AUTHOR, parse_identity, shown
 from core.defaults import DefaultsError, promoted_values
+from core.engine_rules import DEFAULT_RULES, read_engine_rules
 from core.mail_addresses import check_mail_address, is_mail_server
 from core.rules import Rules, read_rules, split_rules
 from core.secret_files import SUFFIX, SecretFileError, read_secret, secret_file
@@ -444,13 +445,22 @@ class Settings(BaseSettings):
     embedding_threads: int = Field(
         default=0, ge=0, le=256, description="Cores that a local embedding model uses; 0: all."
     )
-    engine: Literal["search", "model"] = Field(
-        default="search", description="Engine of tasks that name none: search, or model for a chat model."
+    engine: Literal["search", "model", "hybrid", "auto"] = Field(
+        default="search",
+        description="Engine of tasks that name none: search, model for a chat model, hybrid for both, or auto for what "
+        "engine_rules choose.",
+    )
+    engine_rules: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=DEFAULT_RULES,
+        description="Which engine auto is, separated by semicolons: ENGINE or ENGINE:CONDITION+CONDITION, the first "
+        "that holds. Conditions: failing-test, derived-test, model, no-model, other-language, a language, under-Ns, "
+        "over-Ns.",
     )
     chat_model: str | None = Field(
         default=None,
         max_length=200,
-        description="Chat model of the engine `model`: a NAME described in the folder `models`, or ollama/NAME.",
+        description="Chat model of the engines `model` and `hybrid`: a NAME described in the folder `models`, or "
+        "ollama/NAME.",
     )
     chat_steps: int = Field(default=40, ge=1, le=1000, description="Most chat model answers in one attempt.")
     chat_tokens: int = Field(
@@ -461,6 +471,9 @@ class Settings(BaseSettings):
     )
     chat_prompts: str = Field(
         default="v2", pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$", description="Version of the engine `model`'s prompts."
+    )
+    chat_samples: int = Field(
+        default=3, ge=1, le=16, description="Answers to one question for a patch, by the engine `hybrid`."
     )
     slots: int = Field(default=2, ge=1, le=256, description="Most tasks that run at the same time.")
     task_seconds: float = Field(default=120.0, gt=0, le=86_400, description="Time budget of one attempt, in seconds.")
@@ -570,7 +583,7 @@ class Settings(BaseSettings):
         parse_identity(value)
         return value
 
-    @field_validator("start_rules", "ticket_statuses", mode="before")
+    @field_validator("start_rules", "ticket_statuses", "engine_rules", mode="before")
     @classmethod
     def _split_rules(cls, value: Any) -> Any:
         return split_rules(value) if isinstance(value, str) else value
@@ -579,6 +592,12 @@ class Settings(BaseSettings):
     @classmethod
     def _readable_rules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         read_rules(value)
+        return value
+
+    @field_validator("engine_rules", mode="after")
+    @classmethod
+    def _readable_engine_rules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        read_engine_rules(value)
         return value
 
     @field_validator("ticket_statuses", mode="after")
@@ -734,7 +753,7 @@ def describe(settings: Settings) -> list[dict[str, str]]:
         if isinstance(value, SecretStr):
             shown = "********"
         elif isinstance(value, tuple):
-            shown = ("; " if name == "start_rules" else os.pathsep).join(str(part) for part in value)
+            shown = ("; " if name in ("start_rules", "engine_rules") else os.pathsep).join(str(part) for part in value)
         else:
             shown = "" if value is None else str(value)
         rows.append(

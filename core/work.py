@@ -305,10 +305,11 @@ class ModelUse(Record):
     steps: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    retries: int = 0
     money: float = 0.0
     seconds: float = 0.0
     estimated: bool = False
-    """Whether token counts are estimates, because the server reports none."""
+    """Whether token counts are estimates, because the server reports none or a try failed."""
     actions: dict[str, int] = Field(default_factory=dict)
     ended: str = ""
 
@@ -330,6 +331,8 @@ class Execution(Record):
     """Lines that the patch adds or removes."""
     model: ModelUse | None = None
     """None for an engine without a model."""
+    chosen: str = ""
+    """Why this engine was chosen, as a sentence; empty where the task or the settings name it."""
 
 
 class GateCheck(Record):

@@ -24,6 +24,7 @@ def who() -> str:
 def gone_since(record: "RunRecord") -> list[str]:
     """The parts of a run's subject that have changed or disappeared since the run, as sentences. A model whose server
     does not answer counts as gone, since it cannot be checked."""
+    from assets.executions.engines.hybrid.advice import PROMPTS
     from assets.executions.engines.model.options import chat_of
     from assets.executions.engines.model.prompts import UnknownPrompts, load_prompts
     from assets.executions.engines.model.tools import TOOLS_DIGEST
@@ -33,7 +34,7 @@ def gone_since(record: "RunRecord") -> list[str]:
 
     settings, identity = load_settings(), record.identity
     gone = []
-    if tested := identity.get("model") if identity.get("engine") == "model" else None:
+    if tested := identity.get("model") if identity.get("engine") in ("model", "hybrid") else None:
         try:
             present = chat_of(settings, tested.partition("@sha256:")[0]).identity
             if present != tested:
@@ -45,7 +46,7 @@ def gone_since(record: "RunRecord") -> list[str]:
     prompts = {name.removeprefix("prompt:"): value for name, value in identity.items() if name.startswith("prompt:")}
     for version in sorted({name.split("/")[0] for name in prompts}):
         try:
-            texts = load_prompts(version).hashes
+            texts = PROMPTS.hashes if version == "hybrid" else load_prompts(version).hashes
         except UnknownPrompts as error:
             gone.append(str(error))
             continue

@@ -70,7 +70,9 @@ class TaskOptions(BaseModel):
     test: Annotated[Text, Field(min_length=1, max_length=1000)] | None = Field(
         default=None, description="The repository's test command."
     )
-    engine: Literal["search", "model"] | None = Field(default=None, description="The engine that proposes changes.")
+    engine: Literal["search", "model", "hybrid", "auto"] | None = Field(
+        default=None, description="The engine that proposes changes."
+    )
     budget_seconds: float | None = Field(default=None, gt=0, le=86_400, allow_inf_nan=False)
 
 

@@ -190,7 +190,7 @@ def _metadata(done: Execution, verdict: Verdict) -> dict[str, MetadataValue[Any]
         "tests_before": MetadataValue.text(tests_summary(evidence.before)),
         "tests_after": MetadataValue.text(tests_summary(evidence.after)),
         "suspicious": MetadataValue.md(suspicious or "none"),
-        "engine": MetadataValue.text(done.engine),
+        "engine": MetadataValue.text(f"{done.engine}: {done.chosen}" if done.chosen else done.engine),
         "sandbox": MetadataValue.text(evidence.sandbox),
         "iterations": MetadataValue.int(done.iterations),
         "changed_lines": MetadataValue.int(done.changed_lines),

@@ -81,6 +81,8 @@ def render(record: AttemptRecord) -> str:
         if evidence.before or counts.generated
         else "Nothing.",
     ]
+    if execution.chosen:
+        parts.append(cell(execution.chosen))
     if evidence.suspicious:
         places = "\n".join(
             f"- {code(f'{s.path}:{s.start_line}')} {code(s.symbol)} ({s.score:.2f})" for s in evidence.suspicious[:5]
@@ -122,7 +124,7 @@ def describe(record: AttemptRecord, ticket: str | None) -> str:
         "## What was tried",
         f"{counts.generated} candidates generated, {counts.tried} tried, {counts.passed_failing_tests} passed the "
         f"failing tests, {counts.passed_whole_suite} passed the whole suite. Engine {cell(execution.engine)}, sandbox "
-        f"{cell(execution.evidence.sandbox)}.",
+        f"{cell(execution.evidence.sandbox)}. {cell(execution.chosen)}".rstrip(),
         WHERE_IT_LOOKED.strip(),
         locations_table(record.context),
     ]

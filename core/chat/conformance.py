@@ -14,7 +14,9 @@ from core.chat.protocol import (
     ChatModel,
     Completion,
     FinishReason,
+    Left,
     Message,
+    OverBudget,
     Role,
     Tool,
     Usage,
@@ -107,6 +109,19 @@ def check_account(open_chat: OpenChat) -> None:
     require(used.seconds >= total.seconds > 0, "no time was counted")
 
 
+def check_what_is_left(open_chat: OpenChat) -> None:
+    """A request that could cost more than what is left is not sent, and costs nothing."""
+    model = open_chat()
+    for left in (Left(1, 1e6), Left(10_000, -1.0)):
+        try:
+            model.complete([user("Say hello.")], left=left)
+        except OverBudget:
+            continue
+        require(False, f"a request was sent with {left}")
+    require(model.used == Usage(), f"{model.used} was counted for requests that were not sent")
+    require(_counted(model.complete([user("Say hello.")], tokens=TOKENS, left=Left(10_000, 1e6))), "not counted")
+
+
 def check_any_text(open_chat: OpenChat) -> None:
     """Control characters, lone surrogates and an empty text cause no error."""
     odd = "a\x00b \ud800 \u202e \N{PILE OF POO} <|im_end|> {{ .System }}"
@@ -150,6 +165,7 @@ CHECKS: tuple[Check, ...] = (
     check_schema,
     check_length,
     check_account,
+    check_what_is_left,
     check_any_text,
     check_identity,
     check_threads,

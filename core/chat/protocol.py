@@ -15,10 +15,6 @@ MAX_TOOL_CALLS = 16
 """Tool calls read from one answer; further ones are ignored."""
 
 
-class ChatUnavailable(RuntimeError):
-    """The server cannot be reached, is busy or not set up, or sent something that is not an answer."""
-
-
 class UnknownChatModel(ValueError):
     """No chat model has this name, or its description is wrong. The message lists the known ones or names the file and
     field."""
@@ -27,7 +23,8 @@ class UnknownChatModel(ValueError):
 @dataclass(frozen=True, slots=True)
 class Usage:
     """`requests` counts completions, `money` is in the currency of the prices, `seconds` is the time spent waiting.
-    `estimated`: the server reported no token counts, so they are estimated from the length of the text."""
+    A failed try on which the server may have worked counts as the most that it can have cost. `estimated`: some token
+    counts are such limits, or estimated from the length of the text, since the server reported none."""
 
     requests: int = 0
     retries: int = 0
@@ -51,6 +48,31 @@ class Usage:
             self.seconds + other.seconds,
             self.estimated or other.estimated,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What may still be spent. No request is sent that could cost more, and none is repeated beyond it."""
+
+    tokens: int
+    money: float
+
+
+class OverBudget(RuntimeError):
+    """A request was not sent, since it could cost more than what is left. `bound` is `tokens` or `money`."""
+
+    def __init__(self, message: str, bound: str) -> None:
+        super().__init__(message)
+        self.bound = bound
+
+
+class ChatUnavailable(RuntimeError):
+    """The server cannot be reached, is busy or not set up, or sent something that is not an answer. `usage` is what
+    the tries may have cost."""
+
+    def __init__(self, message: str, usage: Usage = Usage()) -> None:
+        super().__init__(message)
+        self.usage = usage
 
 
 class BadAnswer(RuntimeError):
@@ -172,10 +194,12 @@ class ChatModel(Protocol):
         *,
         seconds: float | None = None,
         tokens: int | None = None,
+        left: Left | None = None,
     ) -> Completion:
         """The model's next turn. `seconds` is the timeout including all retries, `tokens` the limit of the answer.
+        With `left`, the estimated prompt and the limit of the answer stay within it for all tries together.
 
-        Raises `ChatUnavailable`, `Refused` and `MalformedAnswer`.
+        Raises `ChatUnavailable`, `Refused`, `MalformedAnswer` and `OverBudget`.
         """
 
 

@@ -10,16 +10,18 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
+from core.chat.cost import BYTES_PER_TOKEN, Costs
 from core.chat.protocol import (
     MAX_TOOL_CALLS,
     ChatUnavailable,
     Completion,
     FinishReason,
+    Left,
     MalformedAnswer,
     Message,
     Refused,
@@ -34,8 +36,6 @@ from core.payload import first_problem
 
 _LENGTHS = ("minLength", "maxLength", "pattern")
 MAX_ANSWER_BYTES = 8 << 20
-CHARACTERS_PER_TOKEN = 3
-"""A low estimate for code and English, for servers that report no token counts and for sizing prompts."""
 _ABOUT_THE_REQUEST = frozenset({400, 413, 422})
 """Client errors about the content of the request; the others are about keys, addresses and permissions."""
 
@@ -61,11 +61,15 @@ class Request:
     max_tokens: int
 
     @property
-    def characters(self) -> int:
-        """The approximate length of the request."""
-        messages = sum(len(m.text) + sum(len(str(c.arguments)) for c in m.calls) + 20 for m in self.messages)
-        tools = sum(len(tool.name) + len(tool.description) + len(str(tool.parameters)) for tool in self.tools)
-        return messages + tools + len(str(self.schema or ""))
+    def size(self) -> int:
+        """The approximate length of the request in bytes."""
+        messages = sum(_bytes(m.text) + sum(_bytes(str(c.arguments)) for c in m.calls) + 20 for m in self.messages)
+        tools = sum(_bytes(f"{tool.name}{tool.description}{tool.parameters}") for tool in self.tools)
+        return messages + tools + _bytes(str(self.schema or ""))
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 class NotAnAnswer(ValueError):
@@ -88,6 +92,7 @@ class ServedChatModel:
     def __init__(self, spec: ChatSpec, wire: Wire) -> None:
         self._spec = spec
         self._wire = wire
+        self._costs = Costs(spec)
         self._used = Usage()
         self._lock = threading.Lock()
         self._identity: str | None = None
@@ -121,37 +126,53 @@ class ServedChatModel:
         *,
         seconds: float | None = None,
         tokens: int | None = None,
+        left: Left | None = None,
     ) -> Completion:
-        spec = self._spec
-        max_tokens = max(1, min(spec.answer_tokens, tokens or spec.answer_tokens))
-        request = Request(messages, tools, _without_lengths(json_schema(schema)) if schema else None, max_tokens)
+        spec, costs = self._spec, self._costs
+        most, retries = max(1, min(spec.answer_tokens, tokens or spec.answer_tokens)), spec.retries
+        request = Request(messages, tools, _without_lengths(json_schema(schema)) if schema else None, most)
+        prompt = costs.prompt(request.size)
+        if left is not None:
+            most, retries = costs.within(left, prompt, most, retries)
+            request = replace(request, max_tokens=most)
+        spent: list[Usage] = []
+
+        def failed(took: float, again: bool, worked: bool) -> None:
+            spent.append(costs.failed(prompt, most, took, again=again, worked=worked))
+            self._add(spent[-1])
+
         until = None if seconds is None else time.monotonic() + max(0.1, seconds)
-        limits = Limits(spec.timeout, spec.retries, MAX_ANSWER_BYTES, until=until, on_failure=self._failed)
+        limits = Limits(spec.timeout, retries, MAX_ANSWER_BYTES, until=until, on_failure=failed)
         began = time.monotonic()
         try:
             with _as_chat_errors():
                 answer = self._wire.ask(request, limits)
         except NotAnAnswer as error:
-            raise ChatUnavailable(f"{spec.url}: {error}: is this a {spec.provider} API?") from None
-        usage = self._priced(answer, request, time.monotonic() - began)
+            failed(time.monotonic() - began, again=False, worked=True)
+            problem = f"{spec.url}: {error}: is this a {spec.provider} API?"
+            raise ChatUnavailable(problem, sum(spent, Usage())) from None
+        except (ChatUnavailable, Refused) as error:
+            error.usage = sum(spent, error.usage)
+            raise
+        waited = time.monotonic() - began - sum(one.seconds for one in spent)
+        usage = self._priced(answer, request, waited)
         self._add(usage)
+        usage = sum(spent, usage)
         return Completion(
             answer.text, answer.calls[:MAX_TOOL_CALLS], answer.finish, usage, _validated(answer, schema, usage)
         )
-
-    def _failed(self, took: float, again: bool) -> None:
-        self._add(Usage(retries=int(again), seconds=took))
 
     def _priced(self, answer: WireAnswer, request: Request, seconds: float) -> Usage:
         prompt, completion = answer.prompt_tokens, answer.completion_tokens
         estimated = prompt is None or completion is None
         if prompt is None:
-            prompt = request.characters // CHARACTERS_PER_TOKEN
+            prompt = self._costs.prompt(request.size)
+        else:
+            self._costs.learn(request.size, prompt)
         if completion is None:
             length = len(answer.text) + sum(len(json.dumps(dict(c.arguments))) + len(c.name) for c in answer.calls)
-            completion = length // CHARACTERS_PER_TOKEN + 1
-        money = (prompt * self._spec.prompt_price + completion * self._spec.completion_price) / 1e6
-        return Usage(1, 0, prompt, completion, money, seconds, estimated)
+            completion = length // BYTES_PER_TOKEN + 1
+        return Usage(1, 0, prompt, completion, self._costs.money(prompt, completion), seconds, estimated)
 
     def _add(self, usage: Usage) -> None:
         with self._lock:

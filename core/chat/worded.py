@@ -15,6 +15,7 @@ from core.chat.protocol import (
     ChatModel,
     Completion,
     FinishReason,
+    Left,
     MalformedAnswer,
     Message,
     Role,
@@ -54,12 +55,13 @@ class WordedTools:
         *,
         seconds: float | None = None,
         tokens: int | None = None,
+        left: Left | None = None,
     ) -> Completion:
         if not tools:
-            return self._model.complete(messages, (), schema, seconds=seconds, tokens=tokens)
+            return self._model.complete(messages, (), schema, seconds=seconds, tokens=tokens, left=left)
         rewritten = _as_text(messages, tools)
         try:
-            answer = self._model.complete(rewritten, (), _choice(tools), seconds=seconds, tokens=tokens)
+            answer = self._model.complete(rewritten, (), _choice(tools), seconds=seconds, tokens=tokens, left=left)
         except MalformedAnswer as error:
             call = ToolCall("call-0", "", problem=str(error))
             return Completion("", (call,), FinishReason.TOOL_CALLS, error.usage)

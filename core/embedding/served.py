@@ -161,7 +161,7 @@ class ServedEmbedder:
             timeout,
             retries,
             (1 << 20) + 40 * self.dimensions * len(texts),
-            on_failure=lambda seconds, again: self._account.failed(seconds, again=again),
+            on_failure=lambda seconds, again, _: self._account.failed(seconds, again=again),
         )
         began = time.monotonic()
         if spec.provider == "ollama":

@@ -10,7 +10,7 @@ PASSING = frozenset({408, 425, 429})
 """Client errors that may succeed on a retry, as every 5xx may."""
 
 
-def _ignore(seconds: float, again: bool) -> None:
+def _ignore(seconds: float, again: bool, worked: bool) -> None:
     """For callers that do not count failures."""
 
 
@@ -21,8 +21,8 @@ class Limits:
 
     With `json`, an answer that is not JSON counts as a failed attempt. A `stream` is read as the caller iterates, and
     `seconds` is the timeout of each read. With `redirects`, an answer that leads elsewhere is returned, and not
-    followed; else it is refused. `on_failure` is called for each failed attempt with its duration in seconds
-    and whether another attempt follows.
+    followed; else it is refused. `on_failure` is called for each failed attempt with its duration in seconds, whether
+    another attempt follows, and whether the service may have worked on the request.
     """
 
     seconds: float
@@ -32,7 +32,7 @@ class Limits:
     json: bool = True
     stream: bool = False
     redirects: bool = False
-    on_failure: Callable[[float, bool], None] = _ignore
+    on_failure: Callable[[float, bool, bool], None] = _ignore
 
 
 @dataclass(frozen=True, slots=True)

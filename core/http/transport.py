@@ -15,11 +15,12 @@ from core.http.limits import PASSING, Limits, Pauses, asked_pause
 
 
 class _Passing(Exception):
-    """An attempt failed, and a retry may succeed. `pause` is what the service requests, in seconds."""
+    """An attempt failed, and a retry may succeed. `pause` is what the service requests, in seconds. `worked`: the
+    service may have done what was asked."""
 
-    def __init__(self, problem: str, pause: float | None = None) -> None:
+    def __init__(self, problem: str, pause: float | None = None, *, worked: bool = True) -> None:
         super().__init__(problem)
-        self.pause = pause
+        self.pause, self.worked = pause, worked
         self.took = 0.0
 
 
@@ -56,13 +57,13 @@ class Transport(httpx.BaseTransport):
             stop=_stop(limits),
             wait=self._pause,
             retry=retry_if_exception_type(_Passing),
-            before_sleep=lambda state: limits.on_failure(_failure(state).took, True),
+            before_sleep=lambda state: _told(limits, _failure(state), again=True),
             reraise=True,
         )
         try:
             return attempts(self._try, request, where, secrets)
         except _Passing as error:
-            limits.on_failure(error.took, False)
+            _told(limits, error, again=False)
             number = attempts.statistics.get("attempt_number", 1)
             tries = f" ({number} tries)" if number > 1 else ""
             raise ServiceUnavailable(f"{where}: {error}{tries}: {service.remedy}") from None
@@ -85,13 +86,16 @@ class Transport(httpx.BaseTransport):
             breaker.failed()
             error.took = time.monotonic() - began
             if error.pause is not None and error.pause > self._service.pauses.longest_asked:
-                self._limits.on_failure(error.took, False)
+                _told(self._limits, error, again=False)
                 raise RateLimited(
                     f"{where}: {error}, and asks for a pause of {error.pause:.0f} s", error.pause
                 ) from None
             raise
         except RequestRefused:
             breaker.succeeded()
+            raise
+        except ServiceUnavailable:  # the answer is too large
+            self._limits.on_failure(time.monotonic() - began, False, True)
             raise
         breaker.succeeded()
         return answer
@@ -112,10 +116,12 @@ class Transport(httpx.BaseTransport):
                 content = b"".join(parts)
             finally:
                 answer.close()
-        except (httpx.TimeoutException, TimeoutError):
-            raise _Passing(f"no whole answer within {seconds:g} s") from None
+        except (httpx.TimeoutException, TimeoutError) as error:
+            unsent = isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
+            raise _Passing(f"no whole answer within {seconds:g} s", worked=not unsent) from None
         except httpx.HTTPError as error:
-            raise _Passing(f"{type(error).__name__}: {error}") from None
+            unsent = isinstance(error, httpx.ConnectError)
+            raise _Passing(f"{type(error).__name__}: {error}", worked=not unsent) from None
         return httpx.Response(answer.status_code, headers=headers, content=content)
 
     def _parts(self, answer: httpx.Response, where: str, deadline: float | None) -> Iterator[bytes]:
@@ -142,7 +148,7 @@ class Transport(httpx.BaseTransport):
         asked, said = asked_pause(status, answer.headers), _said(answer.content, secrets)
         if status in PASSING or status >= 500 or (status == 403 and asked is not None):
             pause = self._service.pauses.unsaid if status == 429 and asked is None else asked
-            raise _Passing(f"status {status}: {said}", pause)
+            raise _Passing(f"status {status}: {said}", pause, worked=status >= 500 and status != 503)
         raise RequestRefused(f"{where} answered {status}: {said}", status)
 
 
@@ -165,6 +171,10 @@ class _Streamed(httpx.SyncByteStream):
 _CREDENTIALS = ("authorization", "private-token")
 _ENCODING = (b"content-encoding", b"content-length", b"transfer-encoding")
 """Headers that describe the answer as it was sent; the copy returned by the transport is decompressed."""
+
+
+def _told(limits: Limits, error: _Passing, *, again: bool) -> None:
+    limits.on_failure(error.took, again, error.worked)
 
 
 def _stop(limits: Limits) -> "stop_after_attempt | stop_before_delay":

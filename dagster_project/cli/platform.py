@@ -149,7 +149,7 @@ def doctor(as_json: AsJson = False) -> None:
     needed = {"git", "commit signing", "sandbox", "database", "kafka", "oidc issuer"}
     for chat in chat_states(settings.models_folder, settings.chat_model):
         check(f"chat model {chat.name}", "ok" if chat.answers else "missing", chat.detail)
-        if chat.default and settings.engine == "model":
+        if chat.default and settings.engine == "model":  # the others work without
             needed.add(f"chat model {chat.name}")
     if settings.engine == "model" and not settings.chat_model:
         check("chat model", "missing", "engine is model but chat_model is not set: new tasks cannot be solved")

@@ -40,11 +40,16 @@ def solve(
     ],
     test: Annotated[str | None, typer.Option(help="The test command; detected by default.", metavar="CMD")] = None,
     engine: Annotated[
-        str | None, typer.Option(help="The engine that proposes edits: search or model; by default from the settings.")
+        str | None,
+        typer.Option(
+            help="The engine that proposes edits: search, model, hybrid or auto; by default from the settings."
+        ),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Chat model for engine model: one described in the models folder, or ollama/NAME."),
+        typer.Option(
+            help="Chat model for the engines model and hybrid: one described in the models folder, or ollama/NAME."
+        ),
     ] = None,
     budget_seconds: Annotated[
         float | None,
@@ -106,7 +111,7 @@ def _choice(engine: str | None, model: str | None) -> "EngineChoice":
     engine = engine or ("model" if model else settings.engine)
     if engine not in ENGINES:
         raise typer.BadParameter(f"{engine!r} is not one of {', '.join(ENGINES)}", param_hint="--engine")
-    if model and engine != "model":
+    if model and engine == "search":
         raise typer.BadParameter(f"engine {engine} does not use a chat model", param_hint="--model")
     if engine == "model" and not (model or settings.chat_model):
         raise typer.BadParameter(
@@ -184,6 +189,8 @@ def _run(
             **execution.evidence.model_dump(mode="json"),
             "commit": solution.context.commit,
             "summary": execution.summary,
+            "engine": execution.engine,
+            "engine_chosen": execution.chosen,
             "iterations": execution.iterations,
             "changed_lines": execution.changed_lines,
             "model": execution.model.model_dump(mode="json") if execution.model else None,

@@ -124,6 +124,9 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
     line(f"source     {it.source}   attempt {it.attempt}   event {it.event_id}")
     for stage in found["stages"]:
         line(f"stage      {stage['stage']:<14} {stage['seconds']:.2f} s")
+    execution: dict[str, Any] = next((stage["body"] for stage in found["stages"] if stage["stage"] == "execution"), {})
+    if execution.get("engine"):
+        line(f"engine     {execution['engine']}" + (f" ({why})" if (why := execution.get("chosen")) else ""))
     if found["verdict"]:
         line(f"verdict    {found['verdict']['verdict']}")
         for reason in found["verdict"]["body"].get("reasons", ()):

@@ -153,11 +153,12 @@ class GivenPatches:
 
     def __init__(self, diffs: Sequence[str], problem: Problem | None = None) -> None:
         self._diffs = tuple(diffs)
-        self.deliberate = len(self._diffs) == 1
+        self.deliberate = self.any_language = len(self._diffs) == 1
         self._candidates: Iterator[Candidate] = iter(())
         self.suspects: list[Suspect] = []
         self.generated = 0
         self.faults: list[str] = []
+        self.notes: list[str] = []
         if problem is not None:
             self._candidates = iter([candidate_of(diff, problem.sources, problem.root) for diff in self._diffs])
 

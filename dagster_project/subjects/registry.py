@@ -1,6 +1,7 @@
 """The subjects that evals can run, by their names on the command line.
 
 `search:seconds=60` is the search engine with a budget of 60 seconds, `model:model=NAME` a chat model with its tools,
+`hybrid` both with the chat model of the settings (or `model=NAME`),
 `retrieval:model=hashing` finds files with an embedding model, `given:seconds=120` puts given patches before the gate,
 `scripted:skill=0.8` is a synthetic subject. A subject's dependencies are imported when it is opened.
 """
@@ -26,6 +27,14 @@ def _model(options: dict[str, str]) -> Subject:
     steps = int(options.pop("steps")) if "steps" in options else None
     seconds, prompts = float(options.pop("seconds", "60")), options.pop("prompts", None)
     return ModelSubject(options.pop("model"), seconds=seconds, steps=steps, prompts=prompts)
+
+
+def _hybrid(options: dict[str, str]) -> Subject:
+    from dagster_project.subjects.model import HybridSubject
+
+    steps, samples = (int(options.pop(name)) if name in options else None for name in ("steps", "samples"))
+    seconds, prompts = float(options.pop("seconds", "60")), options.pop("prompts", None)
+    return HybridSubject(options.pop("model", None), seconds=seconds, steps=steps, prompts=prompts, samples=samples)
 
 
 def _scripted(options: dict[str, str]) -> Subject:
@@ -54,6 +63,7 @@ def _given(options: dict[str, str]) -> Subject:
 SUBJECTS: dict[str, Callable[[dict[str, str]], Subject]] = {
     "search": _search,
     "model": _model,
+    "hybrid": _hybrid,
     "retrieval": _retrieval,
     "given": _given,
     "scripted": _scripted,

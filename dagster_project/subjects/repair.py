@@ -27,7 +27,7 @@ from core.chat.protocol import ChatUnavailable
 from core.embedding.protocol import EmbedderUnavailable
 from core.git import Repository, command
 from core.settings import Settings, load_settings
-from core.work import Budget, TaskText, VerdictKind
+from core.work import Budget, Execution, TaskText, VerdictKind
 from dagster_project import pipeline
 from dagster_project.subjects.embedding_identity import embedding_identity
 from dagster_project.subjects.sandboxed import Sandboxed
@@ -80,6 +80,8 @@ class RepairSubject(Sandboxed):
             seconds, execution = time.monotonic() - began, solution.execution
             if execution.evidence.before is None:
                 raise InfrastructureFailure(f"the suite could not be run: {execution.summary}")
+            if (lost := self.lost(execution)) is not None:
+                raise InfrastructureFailure(lost)
             metrics = {"seconds": round(seconds, 3), "iterations": float(execution.iterations)}
             if (use := execution.model) is not None:
                 metrics |= {"tokens": float(use.prompt_tokens + use.completion_tokens), "cost": use.money}
@@ -107,6 +109,10 @@ class RepairSubject(Sandboxed):
         with record_to(attempt.folder) as record:
             budget = Budget(seconds=max(1.0, min(self.seconds, attempt.seconds)), candidates=self.candidates)
             return solve_case(case, root, self.engine_choice(attempt), sandbox, budget, record)
+
+    def lost(self, execution: Execution) -> str | None:
+        """Why an attempt says nothing of the engine, since it lacked what the engine is made of; None if it does."""
+        return None
 
     def engine_choice(self, attempt: Attempt) -> EngineChoice:
         """The engine for one attempt."""

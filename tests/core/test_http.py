@@ -53,12 +53,12 @@ def test_pauses_grow_and_a_requested_pause_is_honoured(server: _Server) -> None:
     server.faults.extend(["503", "429:7", "spent", "408"])
     waited: list[float] = []
     service = Service(server.url, pauses=Pauses(first=1.0, longest=4.0, longest_asked=900.0), sleep=waited.append)
-    failed: list[bool] = []
-    limits = Limits(5.0, 9, 1 << 20, on_failure=lambda seconds, again: failed.append(again))
+    failed: list[tuple[bool, bool]] = []
+    limits = Limits(5.0, 9, 1 << 20, on_failure=lambda seconds, again, worked: failed.append((again, worked)))
     assert service.json("GET", "/x", limits=limits) == {"models": []}
     assert 0 <= waited[0] <= 1 and waited[1] == 7 and 90 < waited[2] <= 100
     assert all(0 <= pause <= 4 for pause in waited[3:]) and len(waited) == 4
-    assert failed == [True] * 4
+    assert failed == [(True, False)] * 4
 
 
 def test_a_requested_pause_that_is_too_long_fails_immediately(server: _Server) -> None:

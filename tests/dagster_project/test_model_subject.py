@@ -1,6 +1,7 @@
 """A chat model as a subject of evals: real repair cases, a server of known quality, the judge with held-back tests."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,41 @@ def test_only_what_was_tested_can_be_promoted(chat_server: Any, described: None,
     assert (made["chat_steps"], made["task_seconds"]) == ("7", "30")
     assert gone_since(record_of(found, open_subject("search:seconds=5"))) == []
     assert settings_of(open_subject("search:operators=-guards").identity()) == {}
+
+
+class TestHybrid:
+    def test_a_case_is_solved_and_its_use_is_measured(
+        self, chat_server: Any, described: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("assets.executions.engines.hybrid.engine.FIRST_SHARE", 0.0)
+        chat_server.script = lambda asked: chat_server.reply(
+            json.dumps({"known": False}) if asked.schema else "", calls=() if asked.schema else (("give_up", {}),)
+        )
+        result = solved(tmp_path, "hybrid:model=mine,seconds=60,samples=2")
+        assert result.outcome is CaseOutcome.CORRECT, "the search repairs it in the time that is left"
+        assert result.metrics["tokens"] > 0 and result.metrics["iterations"] == len(chat_server.requests) == 4
+
+    def test_a_server_that_does_not_answer_says_nothing_of_the_engine(
+        self, chat_server: Any, described: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("assets.executions.engines.hybrid.engine.FIRST_SHARE", 0.0)
+        chat_server.always = "503"
+        with pytest.raises(InfrastructureFailure, match="worked as search"):
+            solved(tmp_path, "hybrid:model=mine,seconds=60")
+
+    def test_its_identity_is_that_of_both(
+        self, chat_server: Any, described: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        identity = open_subject("hybrid:model=mine,samples=2").identity()
+        assert identity["engine"] == "hybrid" and identity["samples"] == "2"
+        assert len(identity["prompt:hybrid/places"]) == len(identity["prompt:v2/task"]) == 64
+        record = record_of(plain_set(tmp_path / "toy", 3), open_subject("hybrid:model=mine"))
+        assert gone_since(record) == []
+        made = settings_of(identity)
+        assert (made["engine"], made["chat_model"], made["chat_prompts"], made["chat_samples"]) == (
+            "hybrid", "mine", "v2", "2",
+        )  # fmt: skip
+        alone = open_subject("hybrid").identity()
+        assert alone["engine"] == "hybrid" and "model" not in alone and settings_of(alone)["engine"] == "hybrid"
+        monkeypatch.setenv("PENSTOCK_CHAT_MODEL", "mine")
+        assert open_subject("hybrid").identity()["model"] == identity["model"]

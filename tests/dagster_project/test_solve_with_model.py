@@ -94,3 +94,13 @@ def test_a_missing_model_is_wrong_use(solve: Run) -> None:
     done = solve("--engine", "model")
     assert done.returncode == 2
     assert "engine model needs a chat model" in done.stderr
+
+
+def test_rules_choose_the_engine_and_a_hybrid_without_a_model_says_so(solve: Run, chat_server: Any) -> None:
+    auto = json.loads(solve("--engine", "auto", "--json").stdout)["evidence"]
+    assert auto["engine"] == "search" and "rule `search:no-model`" in auto["engine_chosen"]
+    alone = json.loads(solve("--engine", "hybrid", "--json").stdout)["evidence"]
+    assert alone["engine"] == "hybrid" and alone["engine_chosen"] == "" and alone["model"] is None
+    assert any("No chat model is configured" in note for note in alone["notes"])
+    refused = solve("--engine", "search", "--model", "mine")
+    assert refused.returncode == 2 and "does not use a chat model" in refused.stderr

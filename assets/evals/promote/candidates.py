@@ -46,14 +46,15 @@ class Candidate:
 
 def default_subject(settings: Settings) -> str:
     """The subject that solves repair cases as new tasks are solved."""
-    if settings.engine == "model" and settings.chat_model:
-        return model_subject(settings.chat_model)
+    if settings.engine in ("model", "hybrid") and settings.chat_model:
+        return model_subject(settings.chat_model, engine=settings.engine)
     return "search"
 
 
-def model_subject(chat_model: str, prompts: str | None = None) -> str:
-    """The subject that is the engine `model` with a chat model and, if given, other prompts than those set."""
-    return f"model:model={chat_model}" + (f",prompts={prompts}" if prompts else "")
+def model_subject(chat_model: str, prompts: str | None = None, *, engine: str = "model") -> str:
+    """The subject that is the engine `model` or `hybrid` with a chat model and, if given, other prompts than those
+    set."""
+    return f"{engine}:model={chat_model}" + (f",prompts={prompts}" if prompts else "")
 
 
 def chat_candidates(settings: Settings, models: Mapping[str, str]) -> list[Candidate]:

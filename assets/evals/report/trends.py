@@ -12,7 +12,7 @@ from assets.evals.runs.store import ResultStore
 from .summary import RunSummary, trend
 
 BARS = "▁▂▃▄▅▆▇█"
-MODEL_FIELD = {"model": "model", "retrieval": "embedding_model"}
+MODEL_FIELD = {"model": "model", "hybrid": "model", "retrieval": "embedding_model"}
 """The field of a subject's identity that names its model, by engine; other engines have no model under test."""
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 _MODEL_BUDGET = re.compile(r"(\d+) steps, (\d+) tokens, ([\d.e+-]+) money")
-ENGINES = ("search", "model")
+ENGINES = ("search", "model", "hybrid")
 BUDGETS = ("task_seconds", "chat_steps", "chat_tokens", "chat_money")
 """Limits of an attempt. Evals often run with tighter limits than tasks."""
 
@@ -26,14 +26,17 @@ def settings_of(identity: Mapping[str, str]) -> dict[str, str]:
             found["task_seconds"] = normal(identity["budget_seconds"])
     if (engine in ENGINES or engine == "retrieval") and "embedding_model" in identity:
         found["embedding_model"] = identity["embedding_model"]
-    if engine == "model":
+    if engine in ("model", "hybrid") and "model" in identity:
         found["chat_model"] = identity["model"].partition("@sha256:")[0]
-        prompts = sorted({name.removeprefix("prompt:").split("/")[0] for name in identity if name[:7] == "prompt:"})
+        named = {name.removeprefix("prompt:").split("/")[0] for name in identity if name[:7] == "prompt:"}
+        prompts = sorted(named - {"hybrid"})
         if len(prompts) == 1:
             found["chat_prompts"] = prompts[0]
         if budget := _MODEL_BUDGET.fullmatch(identity.get("budget_model", "")):
             steps, tokens, money = (normal(part) for part in budget.groups())
             found |= {"chat_steps": steps, "chat_tokens": tokens, "chat_money": money}
+        if "samples" in identity:
+            found["chat_samples"] = normal(identity["samples"])
     return found
 
 

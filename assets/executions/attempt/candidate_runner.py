@@ -42,7 +42,7 @@ class CandidateRunner:
     baseline: Baseline
     sources: Mapping[str, SourceFile]
     deliberate: bool = False
-    """Each candidate is tried by a fresh import, and the message of its first failure is returned."""
+    """Every candidate is tried by a fresh import, and the message of its first failure is returned."""
     targets: tuple[str, ...] = ()
     leaky: bool = False
     """A candidate left traces in the process, so each later one gets a process of its own."""
@@ -86,9 +86,23 @@ class CandidateRunner:
         self._only_fresh = self.deliberate or any(t in self.baseline.uncollected for t in targets)
 
     def try_all(self, candidates: list[Candidate], seconds: float) -> list[Observation]:
-        """Observations of what was tried within `seconds`, trials in place first. Candidates that need a fresh import
-        may wait for a later call; a call without candidates spends all its time on waiting ones."""
+        """Observations of what was tried within `seconds`: deliberate candidates, then the others if none of these
+        passed."""
         until = time.monotonic() + seconds
+        deliberate = [candidate for candidate in candidates if candidate.deliberate]
+        observations: list[Observation] = []
+        while len(observations) < len(deliberate) and time.monotonic() < until:
+            observations.append(self._fresh(deliberate[len(observations)], until - time.monotonic()))
+            self.fresh += 1
+        others = [candidate for candidate in candidates if not candidate.deliberate]
+        if deliberate and (not others or any(o.status == "pass" for o in observations)):
+            return observations
+        return observations + self._try_all(others, until)
+
+    def _try_all(self, candidates: list[Candidate], until: float) -> list[Observation]:
+        """Trials in place first. Candidates that need a fresh import may wait for a later call; a call without
+        candidates spends all its time on waiting ones."""
+        seconds = until - time.monotonic()
         in_place: list[tuple[int, list[dict[str, object]]]] = []
         results: dict[int, Observation] = {}
         fresh: list[int] = []
@@ -241,7 +255,7 @@ class CandidateRunner:
                 cpu=max(self.cpu, 0.5),
                 seconds=limit,
                 full=3,
-                say=self.deliberate,
+                say=self.deliberate or candidate.deliberate,
             )
         except WorkerDied as died:
             return Observation(candidate, "crash", signature=str(died)[:200])

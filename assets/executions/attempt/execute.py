@@ -125,6 +125,7 @@ def _run_attempt(attempt: AttemptState) -> Execution:
         return _given_up(attempt, seen, summary, baseline, question=question_of(attempt, baseline))
     attempt.planning.reproduced(seen, baseline, sets, list(attempt.derived))
     findings.reproduction = "issue" if attempt.derived else "tests"
+    attempt.choose_engine()
     return _search_target_sets(attempt, worker, baseline, sets)
 
 
@@ -231,10 +232,10 @@ def _continue_search(attempt: AttemptState, search: TargetSearch, until: float) 
         try_candidates(attempt, search, until)
         if not search.survivors:
             return None
-        found, rejected = verify_survivors(attempt, search)
+        found, told = verify_survivors(attempt, search)
         if found is not None or search.broken:
             return found
-        search.engine.observe(rejected)
+        search.engine.observe(told)
         search.complete = False
         drafted = search.drafts and (search.engine.deliberate or attempt.native)
         if attempt.journal.now() >= until or drafted:
@@ -248,37 +249,42 @@ def _best_draft(search: TargetSearch) -> Accepted | None:
 
 def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Accepted | None, list[Observation]]:
     """Verifies survivors, the most natural first, until one passes the gate. Returns it (None when none passes), and an
-    observation of each rejected survivor with the reasons; drafts are added to the search."""
+    observation of each other one with the reasons; drafts are added to the search."""
     findings = attempt.findings
-    rejected: list[Observation] = []
+    told: list[Observation] = []
     verified = 0
     search.survivors.sort(key=lambda c: -naturalness(c, search.problem))
     while search.survivors and verified < VERIFIED_PER_ROUND and attempt.left >= 0.5:
         attempt.check()
-        judged = _judge_survivor(attempt, search, search.survivors.pop(0))
+        proposed = search.survivors.pop(0)
+        judged = _judge_survivor(attempt, search, proposed)
         search.verified.add(judged.diff)
         search.broken = judged.broken
         search.steady = search.steady or judged.steady
         patch, evidence, verdict = judged.patch, judged.evidence, judged.verdict
         if patch is None or evidence is None or verdict is None:
             if search.broken:
-                return None, rejected
+                return None, told
+            why = "without edits that the tests do not need, it is a change that was verified before"
+            told.append(Observation(proposed, "known", broken=why))
             continue
         verified += 1
         failed = [check for check in verdict.checks if not check.passed]
         findings.passed_suite += not {"failing-tests-pass", "suite-no-worse"} & {check.name for check in failed}
         accepted = Accepted(judged.candidate, patch, evidence, verdict)
         if verdict.verdict is VerdictKind.PASS:
-            return accepted, rejected
+            return accepted, told
+        reasons = reasons_of(verdict)
         if verdict.verdict is VerdictKind.DRAFT:
             search.add_draft(accepted)
+            told.append(Observation(proposed, "draft", broken=reasons))
             continue
-        reasons = reasons_of(verdict)
         findings.reject(judged.candidate, reasons)
         seen = attempt.record("rejected", {"candidate": attempt.describe(judged.candidate), "reasons": reasons})
         attempt.planning.rejected(seen, judged.candidate, reasons)
-        rejected.append(Observation(judged.candidate, "rejected", broken=reasons, message=judged.failure))
-    return None, rejected
+        rejected = proposed if proposed.deliberate else judged.candidate
+        told.append(Observation(rejected, "rejected", broken=reasons, message=judged.failure))
+    return None, told
 
 
 def _judge_survivor(attempt: AttemptState, search: TargetSearch, survivor: Candidate) -> Judged:

@@ -28,6 +28,8 @@ class Findings:
     baseline: Baseline | None = None
     targets: TargetSet | None = None
     reproduction: str = "none"
+    chosen: str = ""
+    """Why rules chose the engine, as a sentence."""
     derived: dict[str, str] = field(default_factory=dict)
     """Test files from the task's text that are in the patch: the SHA-256 of their text by path."""
     derived_suffices: bool = False
@@ -123,7 +125,13 @@ class Findings:
             latest = {"candidates": now.candidates, "notes": now.notes, "timings": now.timings}
             now = evidence.model_copy(update=latest)
         return Execution(
-            engine=self.engine, patch=patch, evidence=now, summary=summary, question=question, seconds=self.total
+            engine=self.engine,
+            patch=patch,
+            evidence=now,
+            summary=summary,
+            question=question,
+            seconds=self.total,
+            chosen=self.chosen,
         )
 
     def patch_summary(self, candidate: Candidate) -> str:

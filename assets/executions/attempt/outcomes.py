@@ -146,6 +146,7 @@ def encode_candidate(candidate: Candidate) -> dict[str, Any]:
         "priority": candidate.priority,
         "weight": candidate.weight,
         "at": [candidate.path, candidate.line],
+        "deliberate": candidate.deliberate,
         "parents": [encode_candidate(parent) for parent in candidate.parents],
         "whole": [[change.path, change.before, change.after] for change in candidate.whole],
     }
@@ -154,7 +155,7 @@ def encode_candidate(candidate: Candidate) -> dict[str, Any]:
 
 def decode_candidate(raw: dict[str, Any]) -> Candidate:
     path, line = raw["at"]
-    own = {"pieces": tuple(Edit(*edit) for edit in raw["pieces"])} if "pieces" in raw else {}
+    own: dict[str, Any] = {"pieces": tuple(Edit(*edit) for edit in raw["pieces"])} if "pieces" in raw else {}
     return (NativeCandidate if own else Candidate)(
         tuple(Edit(*edit) for edit in raw["edits"]),
         raw["operator"],
@@ -164,5 +165,6 @@ def decode_candidate(raw: dict[str, Any]) -> Candidate:
         line,
         tuple(decode_candidate(parent) for parent in raw["parents"]),
         tuple(FileChange(*change) for change in raw["whole"]),
+        deliberate=raw["deliberate"],
         **own,
     )

@@ -98,8 +98,12 @@ def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate
     began = attempt.journal.now()
     kept = search.measurements.find(candidate)
     if kept is None:
-        # A search has tried such edits itself.
-        edits = alternatives(attempt, search, candidate) if search.engine.deliberate else Alternatives()
+        # A search has tried such edits itself, though not at the places that a model found.
+        edits = (
+            alternatives(attempt, search, candidate)
+            if candidate.deliberate or search.engine.deliberate
+            else Alternatives()
+        )
         if not edits.complete:
             return Scrutiny((_unmeasured("There was no time left to look for other edits that pass these tests."),))
         group = [candidate, *_rivals(search, candidate)]

@@ -9,6 +9,7 @@ from typing import Any
 from assets.executions.attempt.findings import Findings, plain
 from assets.executions.attempt.journal import Journal, Store, Unkept
 from assets.executions.attempt.planning import Planning
+from assets.executions.engines.auto import AutoEngine
 from assets.executions.engines.protocol import Candidate, Engine, SearchIndex
 from assets.executions.engines.search.files import EditableFiles
 from assets.executions.engines.search.native.syntaxes import LANGUAGES as SEARCHED
@@ -179,7 +180,7 @@ class AttemptState:
         if chosen is None:
             return False
         language = chosen[0]
-        if not (any_language or self.engine.deliberate or language.name in SEARCHED):
+        if not (any_language or self.engine.any_language or language.name in SEARCHED):
             raise OtherLanguage(
                 f"The tests are in {language.title}, and the engine `{self.engine.name}` repairs Python, Go, "
                 "JavaScript and TypeScript: use the engine `model` (`--engine model`, or the setting `engine`). No "
@@ -190,6 +191,17 @@ class AttemptState:
         self.findings.notes.extend(self.native.entry.facts.get("notes", ()))
         self.findings.packages = language_packages(self.native)
         return True
+
+    def choose_engine(self) -> None:
+        """Chooses the engine where that is left to rules, and records why. Raises what opening it raises."""
+        if not isinstance(self.engine, AutoEngine):
+            return
+        language = self.native.language.name if self.native is not None else "python"
+        self.findings.chosen = self.engine.choose(
+            language, self.budget.seconds, searchable=self._searchable, derived=bool(self.derived)
+        )
+        self.findings.engine = self.engine.name
+        self.record("engine", {"engine": self.engine.name, "why": self.findings.chosen})
 
     def open_older_environment(self) -> TestEnvironment | None:
         """The environment with versions of the commit's date, which `keep_older` takes; None when there is none. The
@@ -260,6 +272,11 @@ class AttemptState:
     def record(self, kind: str, body: dict[str, Any]) -> int:
         """Appends an entry to the trajectory, before the next action starts, and returns its number."""
         return self.journal.record(kind, body)
+
+    @property
+    def _searchable(self) -> bool:
+        """Whether the engine `search` repairs programs in the language of the tests."""
+        return self.native is None or self.native.language.name in SEARCHED
 
     def _symbol_at(self, path: str, line: int) -> str:
         source = self.files.get(path)

@@ -138,6 +138,7 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
     findings.generated += engine.generated - search.counted
     search.counted = engine.generated
     findings.faults.update(dict.fromkeys(engine.faults))
+    findings.notes.extend(note for note in engine.notes if note not in findings.notes)
     findings.spent("search", began)
     if runner.leaky:
         findings.notes.append(

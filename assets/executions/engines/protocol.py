@@ -1,7 +1,7 @@
 """The protocol of engines, which propose candidate patches and observe what became of them.
 
-`search` works without a model, `model` with a chat model. The attempt does everything else: the baseline, the
-sandbox, trying, verifying, counting and the trajectory.
+`search` works without a model, `model` with a chat model, `hybrid` with both. The attempt does everything else: the
+baseline, the sandbox, trying, verifying, counting and the trajectory.
 """
 
 import time
@@ -35,7 +35,8 @@ class FileChange:
 class Candidate:
     """A candidate patch. `priority` orders trials; `weight` is the operator's prior times its boosts; `path` and `line`
     are those of the suspicious statement. `edits` change parsed sources; `whole` changes other files, and adds or
-    deletes files. `parents` are the candidates that were combined."""
+    deletes files. `parents` are the candidates that were combined. `deliberate`: it is one of few that were carefully
+    made, and is tried at once, in a fresh process, and observed with the full message of its failure."""
 
     edits: tuple[Edit, ...]
     operator: str
@@ -45,6 +46,7 @@ class Candidate:
     line: int
     parents: tuple["Candidate", ...] = ()
     whole: tuple[FileChange, ...] = ()
+    deliberate: bool = False
 
     @property
     def key(self) -> tuple[Edit | FileChange, ...]:
@@ -71,9 +73,9 @@ class Candidate:
 @dataclass(frozen=True)
 class Observation:
     """What became of a candidate. `status`: `pass` (every target passes), `regress` (every target passes, but the test
-    `broken` does not), `rejected` (every target passes, but the gate rejects it; `broken` says why), `fail`, `hang`,
-    `crash`, `compile` (it does not compile). `passed`: indices of the targets that passed. `signature`: identifies the
-    first failure."""
+    `broken` does not), `fail`, `hang`, `crash`, `compile` (it does not compile). Later for one that passed: `rejected`
+    (the gate rejects it), `draft` (it is good for a draft only), `known` (the same change was verified before), and
+    `broken` says why. `passed`: indices of the targets that passed. `signature`: identifies the first failure."""
 
     candidate: Candidate
     status: str
@@ -81,7 +83,7 @@ class Observation:
     signature: str = ""
     broken: str = ""
     message: str = ""
-    """The first failure's message; for deliberate engines only."""
+    """The first failure's message; for deliberate candidates only."""
 
 
 @dataclass(frozen=True)
@@ -178,8 +180,15 @@ class Engine(Protocol):
 
     @property
     def deliberate(self) -> bool:
-        """Whether its candidates are few and carefully made: each is then tried in a fresh process and observed with
-        the full message of its failure."""
+        """Whether all its candidates are few and carefully made: the likeliest failing tests then get all the time."""
+
+    @property
+    def any_language(self) -> bool:
+        """Whether it repairs programs in other languages than Python too."""
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for the report: what it could not use."""
 
     @property
     def ending(self) -> str:

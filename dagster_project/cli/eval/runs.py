@@ -23,8 +23,12 @@ FLAKY_NAMED = 10
 def run(
     name: SetName,
     subject: Annotated[
-        str, typer.Option(help="The subject under test, for example search, search:seconds=10, scripted:skill=0.8.")
-    ],
+        str | None,
+        typer.Option(help="The subject under test, for example search, search:seconds=10, scripted:skill=0.8."),
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="Short for --subject with an engine and, if it needs one, the chat model set.")
+    ] = None,
     split: Annotated[str, typer.Option(help="A split of the set, or all.")] = "all",
     repeats: Annotated[int, typer.Option(min=1, max=1000, help="Runs of each case.")] = 1,
     parallel: Annotated[
@@ -52,6 +56,7 @@ def run(
     from assets.evals.sets.set_checks import check_set
     from dagster_project.subjects.registry import open_subject
 
+    subject = _subject(subject, engine)
     found = load_set(find_set(name))
     if problems := check_set(found).problems:
         raise CommandFailed("; ".join(problems))
@@ -98,6 +103,18 @@ def run(
         why = state.stopped or "results are missing"
         note(f"penstock: {why}; {_resume(name, subject, record.run)}")
         raise typer.Exit(1)
+
+
+def _subject(subject: str | None, engine: str | None) -> str:
+    """The subject that is named, or that an engine is with the chat model of the settings."""
+    from core.settings import load_settings
+
+    if (subject is None) is (engine is None):
+        raise typer.BadParameter("name what is tested: either --subject or --engine", param_hint="--subject")
+    if subject is not None:
+        return subject
+    model = load_settings().chat_model
+    return f"{engine}:model={model}" if engine in ("model", "hybrid") and model else str(engine)
 
 
 def _resume(name: str, subject: str, run: str) -> str:

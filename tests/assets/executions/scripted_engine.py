@@ -22,7 +22,7 @@ class ScriptedEngine:
     """Proposes what `script(problem)` yields, one candidate at a time."""
 
     name = "scripted"
-    deliberate = False
+    deliberate = any_language = False
     ending = "the script is at its end"
     use: ModelUse | None = None
 
@@ -32,6 +32,7 @@ class ScriptedEngine:
         self.suspects: list[Suspect] = []
         self.generated = 0
         self.faults: list[str] = []
+        self.notes: list[str] = []
         self.observed: list[Observation] = []
 
     def start(self, problem: Problem) -> "ScriptedEngine":

@@ -1,6 +1,5 @@
 """An attempt accepts exactly what the gate accepts, and a candidate that is rejected does not end the search."""
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -185,7 +184,7 @@ def _good_is(number: int | None) -> Callable[[Change], Verification]:
 def test_a_good_survivor_is_found_however_many_are_rejected_before_it(root: Path, good: int) -> None:
     attempt, search = _many(root, execute.VERIFIED_PER_ROUND + 6)
     with measuring(attempt, _good_is(good)), patch.object(execute, "try_candidates"):
-        found = execute._continue_search(attempt, search, time.monotonic() + 60)
+        found = execute._continue_search(attempt, search, attempt.journal.now() + 60)
     assert found is not None and f"+b = {good}\n" in found.patch.diff
     assert attempt.findings.rejected == good
 
@@ -193,13 +192,13 @@ def test_a_good_survivor_is_found_however_many_are_rejected_before_it(root: Path
 def test_the_summary_says_what_was_rejected(root: Path) -> None:
     attempt, search = _many(root, 10)
     with measuring(attempt, _good_is(None)), patch.object(execute, "try_candidates"):
-        assert execute._continue_search(attempt, search, time.monotonic() + 60) is None
+        assert execute._continue_search(attempt, search, attempt.journal.now() + 60) is None
     text = attempt.findings.no_patch_summary("the script is at its end")
     assert "10 candidates were tried; 10 made the failing tests pass (10 rejected by the gate)." in text
     assert "rejected: t.py::b is worse with the patch." in text
     attempt, search = _many(root, 10)
     with measuring(attempt, _good_is(None)), patch.object(execute, "try_candidates"):
-        execute._continue_search(attempt, search, time.monotonic())
+        execute._continue_search(attempt, search, attempt.journal.now())
     counted = f"({execute.VERIFIED_PER_ROUND} rejected by the gate, {10 - execute.VERIFIED_PER_ROUND} not verified)"
     assert counted in attempt.findings.no_patch_summary("")
 
@@ -246,7 +245,7 @@ def test_time_that_other_tests_do_not_need_goes_to_those_that_were_cut_short(rep
 
     def script(problem: Problem) -> Iterator[Candidate]:
         number = 0
-        while time.monotonic() < problem.until:
+        while problem.clock() < problem.until:
             number += 1
             yield replacing(problem, "mod.py", "count // size", f"count // size - {number}")
         if problem.targets.tests == ("test_mod.py::test_rest",):

@@ -95,3 +95,25 @@ def test_a_dead_model_server_gives_the_attempt_back(platform: Platform, task: uu
     assert not result.success
     with platform.database.team(DEFAULT_TEAM) as connection:
         assert tasks.get_task(connection, task).state == "running", "it is relaunched, not failed"
+
+
+def test_the_engine_that_rules_chose_and_why_is_stored_and_shown(
+    platform: Platform, task: uuid.UUID, chat_server: Any
+) -> None:
+    platform.settings = platform.settings.model_copy(
+        update={"engine": "auto", "engine_rules": ("search:under-1s", "model:failing-test")}
+    )
+    chat_server.script = lambda asked: chat_server.reply(calls=CALLS[min(asked.answers, 1)])
+    result = run(platform, task)
+    assert result.success
+    (event,) = result.asset_materializations_for_node("execution")
+    why = "Engine model was chosen by the rule `model:failing-test`: a test of the repository fails."
+    assert event.metadata["engine"].value == f"model: {why}"
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        found = tasks.details(connection, task)
+        entry = connection.execute(
+            "SELECT body FROM trajectory WHERE task_id = %s AND kind = 'engine'", (task,)
+        ).fetchone()
+    stored = next(stage["body"] for stage in found["stages"] if stage["stage"] == "execution")
+    assert (stored["engine"], stored["chosen"]) == ("model", why)
+    assert entry is not None and entry[0] == {"engine": "model", "why": why}

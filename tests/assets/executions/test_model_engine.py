@@ -149,6 +149,31 @@ def test_a_patch_that_breaks_the_suite_is_rejected_and_the_model_sees_why(play: 
     assert bad.evidence.candidates.passed_whole_suite == 0
 
 
+def test_the_model_is_told_why_edits_are_rejected_of_which_the_tests_need_some(play: Repair, chat_server: Any) -> None:
+    files: Files = {
+        "shop.py": "LIMIT = 3\n\n\ndef many(n):\n    return n > LIMIT\n\n\ndef few(n):\n    return n <= LIMIT + 1\n",
+        "rates.py": "RATE = 1\n",
+        "tests/test_shop.py": "from shop import few, many\n\n\ndef test_many():\n    assert many(3)\n\n\n"
+        "def test_few():\n    assert few(4)\n",
+    }
+    breaks = {"path": "shop.py", "old": "LIMIT = 3", "new": "LIMIT = 2"}
+    needless = {"path": "rates.py", "old": "RATE = 1", "new": "RATE = 2"}
+    again = {"path": "rates.py", "old": "RATE = 2", "new": "RATE = 3"}
+    mends = {"path": "shop.py", "old": "LIMIT = 2", "new": "LIMIT = 3"}
+    right = {"path": "shop.py", "old": "n > LIMIT", "new": "n >= LIMIT"}
+    done = play(
+        [("edit", breaks), ("edit", needless), ("run_tests", {})],
+        [("edit", again), ("run_tests", {})],
+        [("edit", mends), ("edit", right), ("run_tests", {})],
+        files=files,
+        issue="many(3) should be true",
+    )
+    said = [request.turns[-1][1] for request in chat_server.requests[1:]]
+    assert "rejects these edits: tests/test_shop.py::test_few is worse" in said[0]
+    assert "a change that was verified before" in said[1]
+    assert done.patch is not None and "n >= LIMIT" in done.patch.diff
+
+
 def test_an_edit_that_the_failing_tests_do_not_need_is_left_out(play: Repair) -> None:
     breaks = {"path": "rates.py", "old": "RATE = 1", "new": "RATE = 2"}
     done = play([("edit", FIX), ("edit", breaks), ("run_tests", {})])
@@ -292,14 +317,53 @@ def test_results_and_texts_are_bounded(play: Repair, chat_server: Any) -> None:
     ("options", "ended", "steps"),
     [
         (ModelOptions(steps=2), "2 steps are used up", 2),
-        (ModelOptions(tokens=300), "300 tokens are used up", 1),
-        (ModelOptions(money=0.0001), "budget of 0.0001 in money is used up", 1),
+        (ModelOptions(tokens=300), "300 tokens do not suffice for another answer", 0),
+        (ModelOptions(tokens=6000), "6000 tokens do not suffice for another answer", 7),
+        (ModelOptions(money=0.0001), "budget of 0.0001 in money does not suffice for another answer", 0),
     ],
 )
 def test_budgets_end_the_work_and_are_named(options: ModelOptions, ended: str, steps: int, play: Repair) -> None:
     done = play(*[[("search", {"query": f"word {n}"})] for n in range(20)], options=options)
     assert done.patch is None and done.model is not None and ended in done.model.ended
     assert done.iterations == steps and ended in done.summary
+    assert done.model.prompt_tokens + done.model.completion_tokens <= options.tokens
+    assert done.model.money <= options.money
+
+
+def test_failed_tries_and_malformed_calls_count_against_the_budget(play: Repair, chat_server: Any) -> None:
+    chat_server.faults.extend(["garbage", "500"])
+    looks: list[Any] = [[("search", {"query": f"word {n}"})] for n in range(20)]
+    done = play([("search", '{"query": ')], *looks, options=ModelOptions(tokens=20_000))
+    assert done.model is not None and done.model.retries == 2 and done.model.estimated
+    assert "20000 tokens do not suffice" in done.model.ended and done.model.actions["unreadable"] == 1
+    assert done.model.prompt_tokens + done.model.completion_tokens <= 20_000
+    failed = sum(body["max_tokens"] + len(str(body["messages"])) // 4 for body in chat_server.bodies[:2])
+    assert failed > 5000 and done.model.prompt_tokens + done.model.completion_tokens > failed
+
+
+LOOKS: list[Any] = [[("read", {"path": "shop.py"})], [("search", {"query": "cheapest"})]]
+
+
+def test_a_model_that_goes_round_in_circles_is_told_and_then_stopped(play: Repair, chat_server: Any) -> None:
+    done = play(*LOOKS * 9)
+    assert done.model is not None and done.model.ended == "the model repeated calls whose results it had"
+    assert done.model.actions["repeated"] == 4 and len(chat_server.requests) == 6
+    said = results(chat_server)
+    assert "return max(lines" in said[0] and all("made this call before" in text for text in said[2:])
+
+
+def test_the_same_call_after_a_change_is_no_repeat(play: Repair, chat_server: Any) -> None:
+    read, change = ("read", {"path": "shop.py"}), ("edit", FIX)
+    done = play([read, change], [read], [("run_tests", {})])
+    assert done.patch is not None and done.model is not None and "repeated" not in done.model.actions
+    assert "return min(lines" in results(chat_server)[-1]
+
+
+def test_a_call_whose_result_was_left_out_is_no_repeat(play: Repair, chat_server: Any) -> None:
+    files = {**FILES, "big.py": "\n".join(f"word_{n} = {n}  # {'x' * 90}" for n in range(900)) + "\n"}
+    looks: list[Any] = [[("read", {"path": "big.py", "start_line": n})] for n in range(1, 9)]
+    done = play(*looks, looks[0], [("edit", FIX), ("run_tests", {})], files=files, spec={"context_tokens": 4096})
+    assert done.patch is not None and done.model is not None and "repeated" not in done.model.actions
 
 
 def test_the_time_of_the_plan_bounds_a_slow_model(play: Repair, chat_server: Any) -> None:

@@ -72,7 +72,7 @@ RIGHT = CODE.replace("return sum\n", "return sum * (100 - percent) / 100\n")
 
 
 class Deliberate(ScriptedEngine):
-    deliberate = True
+    deliberate = any_language = True
 
     def start(self, problem: Problem) -> "Deliberate":
         started = Deliberate(self._script, problem)

@@ -1,6 +1,6 @@
 import uuid
 
-from assets.results.report import AttemptRecord, commit_message, render
+from assets.results.report import AttemptRecord, commit_message, describe, render
 from assets.shared.markdown import cell, code, fenced
 from core.work import (
     CandidateCounts,
@@ -84,6 +84,14 @@ def test_the_report_of_a_resolved_task_holds_patch_tests_and_counts() -> None:
     assert "+x = 2" in report
     assert "| `test_a` | failed | passed |" in report
     assert "30 candidates generated, 12 tried" in report
+
+
+def test_a_report_and_a_pull_request_say_why_rules_chose_the_engine() -> None:
+    why = "Engine search was chosen by the rule `search:no-model`: no chat model is configured."
+    chosen = _execution(PATCH).model_copy(update={"chosen": why})
+    assert cell(why) in _render(chosen, VerdictKind.PASS)
+    assert cell(why) in describe(_record(chosen, VerdictKind.PASS), None)
+    assert "was chosen" not in _render(_execution(PATCH), VerdictKind.PASS)
 
 
 def test_the_report_of_a_refused_patch_never_holds_it() -> None:

@@ -3,7 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from core.chat.protocol import BadAnswer, Completion, FinishReason, Refused, ToolCall, Usage
+from pydantic import BaseModel
+
+from core.chat.protocol import BadAnswer, Completion, FinishReason, MalformedAnswer, Refused, ToolCall, Usage
+
+_MISTAKES: dict[str, type[BadAnswer]] = {kind.__name__: kind for kind in (BadAnswer, Refused, MalformedAnswer)}
 
 
 @dataclass(frozen=True)
@@ -24,16 +28,18 @@ def encode(answered: Answered) -> dict[str, Any]:
     raw: dict[str, Any] = {"usage": asdict(answered.usage)}
     if (answer := answered.completion) is not None:
         calls = [[call.id, call.name, dict(call.arguments), call.problem] for call in answer.calls]
-        raw["answer"] = {"text": answer.text, "calls": calls, "finish": answer.finish}
+        value = answer.value.model_dump(mode="json") if answer.value is not None else None
+        raw["answer"] = {"text": answer.text, "calls": calls, "finish": answer.finish, "value": value}
     if (mistake := answered.mistake) is not None:
-        raw["mistake"] = {"refused": isinstance(mistake, Refused), "said": str(mistake)}
+        raw["mistake"] = {"kind": type(mistake).__name__, "said": str(mistake)}
     return raw
 
 
-def decode(raw: dict[str, Any]) -> Answered:
+def decode(raw: dict[str, Any], schema: type[BaseModel] | None = None) -> Answered:
     usage = Usage(**raw["usage"])
     if (answer := raw.get("answer")) is not None:
         calls = tuple(ToolCall(*call) for call in answer["calls"])
-        return Answered(Completion(answer["text"], calls, FinishReason(answer["finish"]), usage))
+        value = schema.model_validate(answer["value"]) if schema and answer["value"] is not None else None
+        return Answered(Completion(answer["text"], calls, FinishReason(answer["finish"]), usage, value))
     mistake = raw["mistake"]
-    return Answered(mistake=(Refused if mistake["refused"] else BadAnswer)(mistake["said"], usage))
+    return Answered(mistake=_MISTAKES.get(mistake["kind"], BadAnswer)(mistake["said"], usage))

@@ -38,6 +38,10 @@ class Conversation:
         self._drop(1, 0)
         return self._size < before
 
+    def holds(self, text: str) -> bool:
+        """Whether a tool's result is still there as a whole."""
+        return any(message.role is Role.TOOL and message.text == text for message in self.messages)
+
     @property
     def _size(self) -> int:
         return sum(_size(message) for message in self.messages)

@@ -7,16 +7,24 @@ other engine's, and the model receives the outcome. A server that is down is not
 
 import json
 from collections import Counter, deque
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from assets.executions.engines.protocol import Candidate, Observation, Problem
-from assets.executions.engines.search.spectrum import Suspect, locations, rank
+from assets.executions.engines.search.spectrum import Suspect, rank
 from core.chat.protocol import (
     BadAnswer,
     ChatModel,
     ChatUnavailable,
     Completion,
     FinishReason,
+    MalformedAnswer,
+    Message,
+    OverBudget,
     Refused,
+    Tool,
     ToolCall,
     Usage,
     result,
@@ -27,19 +35,27 @@ from core.work import ModelUse
 
 from . import answers
 from .answers import Answered
+from .briefing import as_text, places_text, tests_text
 from .conversation import CHARACTERS_PER_TOKEN, Conversation
 from .options import ModelOptions
 from .prompts import ANY_LANGUAGE, data, load_prompts
 from .tools import MAX_RESULT, TOOLS, TOOLS_DIGEST, TOOLS_TOKENS, GiveUp, RunTests, Toolbox, cut, parsed
 from .workspace import Workspace
 
+Answer = TypeVar("Answer", bound=BaseModel)
 MAX_WITHOUT_CALL = 3
 """Answers in a row without a tool call that end the attempt."""
 MAX_UNREADABLE = 5
 """Calls in a row of an unknown tool or with invalid arguments that end the attempt."""
+MAX_REPEATED = 4
+"""Calls in a row that were made before on the same state, and end the attempt."""
 MAX_RECORDED = 4000
 """Characters of one text in the trajectory."""
-SHOWN_TESTS, SHOWN_PLACES, SHOWN_FILES = 5, 10, 60
+REPEATED = (
+    "You made this call before, and nothing has changed since: its result is above. Do something else: look "
+    "elsewhere, change the program, or call `give_up`."
+)
+SHOWN_FILES = 60
 _LAST_MOMENT = 1.0
 
 
@@ -52,6 +68,7 @@ class ModelEngine:
 
     name = "model"
     deliberate = True
+    any_language = True
 
     def __init__(self, chat: ChatModel, options: ModelOptions) -> None:
         self._chat = chat
@@ -64,6 +81,7 @@ class ModelEngine:
         self.suspects: list[Suspect] = []
         self.generated = 0
         self.faults: list[str] = []
+        self.notes: list[str] = []
         self.ending = ""
 
     @property
@@ -75,6 +93,7 @@ class ModelEngine:
             steps=self._steps,
             prompt_tokens=used.prompt_tokens,
             completion_tokens=used.completion_tokens,
+            retries=used.retries,
             money=round(used.money, 8),
             seconds=round(used.seconds, 3),
             estimated=used.estimated,
@@ -93,21 +112,36 @@ class ModelEngine:
         self.suspects = rank(
             problem.baseline, problem.targets.tests, problem.context, problem.issue, problem.sources.get
         )
+        self.begin()
+        return self
+
+    def begin(self, more: str = "") -> None:
+        """Begins a conversation about the problem, whose opening ends with `more`."""
+        problem = self._problem
         self._workspace = Workspace(problem.sources, problem.root, problem.refusal, problem.suffixes)
-        self._tools = Toolbox(self._workspace, problem.search, min(MAX_RESULT, self._room // 8), problem.check)
+        self._tools = Toolbox(self._workspace, problem.search, min(MAX_RESULT, self.room // 8), problem.check)
         opening = system(self._prompts.fill("system", language=problem.language))
-        self._conversation = Conversation([opening, user(self._task(problem))])
+        self._conversation = Conversation([opening, user(f"{self._task(problem)}{more}")])
         self._waiting: deque[ToolCall] = deque()
         self._testing: ToolCall | None = None
         self._tried: dict[tuple[object, ...], str] = {}
         self._candidate: Candidate | None = None
-        self._without_call = self._unreadable = 0
-        return self
+        self._without_call = self._unreadable = self._repeated = 0
+        self._seen: dict[tuple[str, str, int], str] = {}
 
     @property
-    def _room(self) -> int:
+    def options(self) -> ModelOptions:
+        return self._options
+
+    @property
+    def room(self) -> int:
         """About how many characters fit the model's context window."""
         return self._chat.context_tokens * CHARACTERS_PER_TOKEN
+
+    @property
+    def awaits_verdict(self) -> bool:
+        """Whether its candidate passes the failing tests and is being verified, or waits for it."""
+        return self._testing is not None
 
     def propose(self, count: int) -> list[Candidate]:
         """The model's edits as one candidate, once it calls `run_tests`; empty while a candidate is verified, and at
@@ -116,7 +150,7 @@ class ModelEngine:
             if not self._waiting and not self._ask():
                 continue
             call = self._waiting.popleft()
-            outcome = self._act(call)
+            outcome = self._acted(call)
             if isinstance(outcome, Candidate):
                 self._testing, self._candidate = call, outcome
                 self.generated += 1
@@ -133,7 +167,7 @@ class ModelEngine:
             if observation.status == "pass":
                 self._tried[observation.candidate.key] = "The failing tests pass with these edits."
                 continue
-            outcome = _as_text(observation, len(self._problem.targets.tests))
+            outcome = as_text(observation, len(self._problem.targets.tests))
             self._tried[observation.candidate.key] = outcome
             self._conversation.add(result(self._testing, outcome))
             self._testing = None
@@ -142,45 +176,89 @@ class ModelEngine:
 
     def _ask(self) -> bool:
         """Requests one answer of the model; False when it calls no tool, or when no answer can be requested."""
+        self._conversation.fit(max(256, int(0.8 * self._chat.context_tokens) - TOOLS_TOKENS))
+        answer = self._request(self._conversation.messages, TOOLS)
+        if isinstance(answer, Refused) and not self._conversation.shorten():
+            self.ending = "the model's server refused the request"
+        if not isinstance(answer, Completion):
+            return False
+        self._conversation.add(answer.message)
+        return self._taken(answer)
+
+    def _request(
+        self,
+        messages: list[Message],
+        tools: Sequence[Tool] = (),
+        schema: type[BaseModel] | None = None,
+        chat: ChatModel | None = None,
+        purpose: str = "",
+    ) -> Completion | BadAnswer | None:
+        """One answer within all bounds, whose cost is counted; None, with `ending` set, when none can be requested.
+        Raises `ChatUnavailable`."""
         left = self._problem.until - self._problem.clock()
         if left < _LAST_MOMENT:
             self.ending = "the time is used up"
         elif (spent := self._options.spent(self._used, self._steps)) is not None:
             self.ending = spent
         if self.ending:
-            return False
-        self._conversation.fit(max(256, int(0.8 * self._chat.context_tokens) - TOOLS_TOKENS))
-        self._steps += 1
+            return None
+        asked = {"step": self._steps + 1, "tokens": self._used.tokens, "money": self._used.money}
+
+        def run() -> Answered:
+            bound = self._options.left(self._used)
+            try:
+                return Answered((chat or self._chat).complete(messages, tools, schema, seconds=left, left=bound))
+            except BadAnswer as error:
+                return Answered(mistake=error)
+
         try:
             answered = self._problem.carry_out(
                 "ask",
-                {"step": self._steps, "tokens": self._used.tokens, "money": self._used.money},
-                [self._steps, self._identity, self._prompts.hashes, _heard(self._conversation)],
-                lambda: self._answered(left),
+                {**asked, **({"for": purpose} if purpose else {})},
+                [self._steps, self._identity, self._prompts.hashes, purpose, _heard(messages)],
+                run,
                 encode=answers.encode,
-                decode=answers.decode,
+                decode=lambda raw: answers.decode(raw, schema),
             )
-        except ChatUnavailable:
+        except OverBudget as error:
+            self.ending = self._options.too_little(error)
+            self._problem.record("observed", {"answer": f"Not asked: {self.ending}"})
+            return None
+        except ChatUnavailable as error:
+            self._steps += 1
+            self._used = self._used + error.usage
+            self._problem.record("observed", {"answer": f"{type(error).__name__}: {error}"[:MAX_RECORDED]})
             if self._problem.clock() < self._problem.until - _LAST_MOMENT:
                 raise
             self.ending = "the time is used up"  # the budget ended the request, not the server
-            return False
+            return None
+        self._steps += 1
         self._used = self._used + answered.usage
-        if answered.completion is None:
-            error = answered.mistake
-            self._problem.record("observed", {"answer": f"{type(error).__name__}: {error}"[:MAX_RECORDED]})
-            if isinstance(error, Refused) and not self._conversation.shorten():
-                self.ending = "the model's server refused the request"
-            return False
-        self._conversation.add(answered.completion.message)
-        return self._taken(answered.completion)
+        if (mistake := answered.mistake) is not None:
+            self._problem.record("observed", {"answer": f"{type(mistake).__name__}: {mistake}"[:MAX_RECORDED]})
+            return mistake
+        return answered.completion
 
-    def _answered(self, seconds: float) -> Answered:
-        left = self._options.tokens - self._used.tokens
-        try:
-            return Answered(self._chat.complete(self._conversation.messages, TOOLS, seconds=seconds, tokens=left))
-        except BadAnswer as error:
-            return Answered(mistake=error)
+    def consult(
+        self, purpose: str, rules: str, question: str, schema: type[Answer], chat: ChatModel | None = None
+    ) -> Answer | None:
+        """The answer to one question beside the conversation, within the same bounds; None when there is none. An
+        answer that does not follow the schema is asked for once more. `chat` may be the same model with other
+        sampling. Raises `ChatUnavailable`."""
+        self._actions[purpose] += 1
+        text = question
+        for _ in range(2):
+            answer = self._request([system(rules), user(text)], (), schema, chat, purpose)
+            if isinstance(answer, Completion):
+                value = answer.value if isinstance(answer.value, schema) else None
+                said = value.model_dump_json() if value is not None else answer.text
+                self._problem.record("observed", {"answer": cut(said, MAX_RECORDED), "finish": answer.finish.value})
+                return value
+            if not isinstance(answer, MalformedAnswer):
+                return None
+            self._actions["unreadable"] += 1
+            text = f"{question}\n\nYour last answer could not be read ({cut(str(answer), 500)}). Give one JSON object."
+        return None
 
     def _taken(self, answer: Completion) -> bool:
         if answer.calls:
@@ -200,6 +278,26 @@ class ModelEngine:
             why = "Your answer was cut off: be shorter." if cut_off else "Your answer called no tool."
             self._conversation.add(user(self._prompts.fill("nudge", why=why)))
         return False
+
+    def _acted(self, call: ToolCall) -> Candidate | str:
+        """Runs one call, unless it was made before, nothing was changed since, and its result can still be read."""
+        if isinstance(parsed(call), str):
+            return self._act(call)
+        key = (call.name, json.dumps(dict(call.arguments), sort_keys=True), hash(str(self._workspace.changes())))
+        before = self._seen.get(key)
+        if before is not None and self._conversation.holds(before):
+            self._problem.record("act", {"step": self._steps, "tool": call.name[:100], "repeated": True})
+            self._repeated += 1
+            self._actions["repeated"] += 1
+            if self._repeated >= MAX_REPEATED:
+                self.ending = "the model repeated calls whose results it had"
+                self._waiting.clear()
+            return REPEATED
+        outcome = self._act(call)
+        self._repeated = 0
+        if isinstance(outcome, str):
+            self._seen[key] = outcome
+        return outcome
 
     def _act(self, call: ToolCall) -> Candidate | str:
         """Runs one call; returns its result, or the candidate that the attempt is to test."""
@@ -229,25 +327,15 @@ class ModelEngine:
         return candidate
 
     def _task(self, problem: Problem) -> str:
-        baseline, tests = problem.baseline, problem.targets.tests
-        shown = []
-        for test in tests[:SHOWN_TESTS]:
-            failures = baseline.failures.get(test, ())
-            failure = f"{failures[0].type}: {failures[0].message}" if failures else "failed"
-            shown.append(f"{test}\n{problem.test_sources.get(test, '')}\n{cut(failure, 2000)}")
-        if len(tests) > SHOWN_TESTS:
-            shown.append(f"and {len(tests) - SHOWN_TESTS} more")
-        found = locations(self.suspects) or problem.context.locations
-        places = [f"{place.path}:{place.start_line} {place.symbol}" for place in found[:SHOWN_PLACES]]
         files = list(problem.sources)
         if problem.language != "Python":
             files = [p for p in self._workspace.files() if p.endswith(problem.suffixes) and problem.refusal(p) is None]
-        most = min(12_000, self._room // 6)
+        most = min(12_000, self.room // 6)
         return self._prompts.fill(
             "task",
             issue=data("issue", cut(problem.issue, most)),
-            tests=data("failing tests", cut("\n\n".join(shown), most)),
-            places=data("places", "\n".join(places) or "unknown"),
+            tests=data("failing tests", cut(tests_text(problem), most)),
+            places=data("places", places_text(self.suspects, problem)),
             files=data(
                 "files", cut("\n".join(files[:SHOWN_FILES]) + ("\n…" if len(files) > SHOWN_FILES else ""), most // 2)
             ),
@@ -257,27 +345,7 @@ class ModelEngine:
         )
 
 
-def _heard(conversation: Conversation) -> list[list[str]]:
+def _heard(messages: Sequence[Message]) -> list[list[str]]:
     """What tells one request from another in an attempt that is resumed. The opening is left out: it says how much time
     is left."""
-    return [[message.role, message.text] for message in conversation.messages[2:]]
-
-
-def _as_text(observation: Observation, targets: int) -> str:
-    """An observation as text for the model."""
-    if observation.status == "regress":
-        worse = f"{observation.broken} does not pass with these edits"
-        return cut(f"The failing tests pass, but the whole suite is worse: {worse}. {observation.message}".strip())
-    if observation.status == "rejected":
-        return cut(
-            f"The failing tests pass, but the gate rejects these edits: {observation.broken} {observation.message}"
-        )
-    if observation.status == "compile":
-        said = observation.message.strip()
-        return cut(f"The program does not compile with these edits.\n{said}".strip())
-    if observation.status in ("hang", "crash"):
-        what = "did not end in time" if observation.status == "hang" else "ended the process"
-        return f"A test {what} with these edits. {observation.signature}".strip()
-    passed = f"{len(observation.passed)} of the {targets} tests pass. " if observation.passed else ""
-    failure = observation.message or observation.signature
-    return cut(f"{passed}Still failing:\n{failure}" if failure else f"{passed}The tests still fail.")
+    return [[message.role, message.text] for message in messages[2:]]

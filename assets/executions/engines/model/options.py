@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from core.chat import ChatModel, UnknownChatModel, Usage, find_chat_spec, open_chat_spec
+from core.chat import ChatModel, Left, OverBudget, UnknownChatModel, Usage, find_chat_spec, open_chat_spec
 from core.settings import Settings
 
 
@@ -18,6 +18,8 @@ class ModelOptions:
     money: float = 5.0
     """In the currency of the model's prices."""
     prompts: str = "v2"
+    samples: int = 3
+    """Answers to one question for a patch, by the engine `hybrid`."""
 
     def spent(self, used: Usage, steps: int) -> str | None:
         """Which bound is reached, as text; None while none is."""
@@ -29,13 +31,26 @@ class ModelOptions:
             return f"the model's budget of {self.money:g} in money is used up"
         return None
 
+    def left(self, used: Usage) -> Left:
+        return Left(self.tokens - used.tokens, self.money - used.money)
+
+    def too_little(self, error: OverBudget) -> str:
+        """Which bound the next request could pass, as text."""
+        bound = f"{self.tokens} tokens do" if error.bound == "tokens" else f"budget of {self.money:g} in money does"
+        return f"the model's {bound} not suffice for another answer: {error}"
+
 
 def options_of(settings: Settings) -> ModelOptions:
-    return ModelOptions(settings.chat_steps, settings.chat_tokens, settings.chat_money, settings.chat_prompts)
+    return ModelOptions(
+        settings.chat_steps, settings.chat_tokens, settings.chat_money, settings.chat_prompts, settings.chat_samples
+    )
 
 
-def chat_of(settings: Settings, name: str | None = None, *, seed: int | None = None) -> ChatModel:
-    """The chat model called `name`, else the one in the settings; `seed` replaces the model's own.
+def chat_of(
+    settings: Settings, name: str | None = None, *, seed: int | None = None, temperature: float | None = None
+) -> ChatModel:
+    """The chat model called `name`, else the one in the settings; `seed` replaces the model's own, and `temperature`
+    one that is 0.
 
     Raises `UnknownChatModel`.
     """
@@ -43,4 +58,8 @@ def chat_of(settings: Settings, name: str | None = None, *, seed: int | None = N
     if wanted is None:
         raise UnknownChatModel("engine 'model' needs a chat model: name one, or set chat_model")
     spec = find_chat_spec(wanted, settings.models_folder)
-    return open_chat_spec(spec if seed is None else spec.model_copy(update={"seed": seed % (1 << 31)}))
+    if seed is not None:
+        spec = spec.model_copy(update={"seed": seed % (1 << 31)})
+    if temperature is not None and spec.temperature == 0:
+        spec = spec.model_copy(update={"temperature": temperature})
+    return open_chat_spec(spec)

@@ -46,11 +46,16 @@ def load_prompts(version: str) -> Prompts:
     known = prompt_versions()
     if version not in known:
         raise UnknownPrompts(f"there are no prompts {version!r}; known: {', '.join(known)}")
-    contents = {name: (_FOLDER / version / f"{name}.md").read_bytes() for name in _NAMES}
+    return read_prompts(_FOLDER / version, _NAMES, version)
+
+
+def read_prompts(folder: Path, names: tuple[str, ...], label: str) -> Prompts:
+    """The files NAME.md of a folder; `label` stands for it in their hashes."""
+    contents = {name: (folder / f"{name}.md").read_bytes() for name in names}
     return Prompts(
-        version,
+        label,
         {name: content.decode() for name, content in contents.items()},
-        {f"{version}/{name}": hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+        {f"{label}/{name}": hashlib.sha256(content).hexdigest() for name, content in contents.items()},
     )
 
 

@@ -155,7 +155,7 @@ class Workspace:
         path, line = whole[0].path if whole else "", 1
         if edits:
             path, line = edits[0].path, self._sources[edits[0].path].line_of(edits[0].start)
-        return Candidate(tuple(edits), "model", 1.0, 1.0, path, line, whole=tuple(whole))
+        return Candidate(tuple(edits), "model", 1.0, 1.0, path, line, whole=tuple(whole), deliberate=True)
 
     # -- small things ----------------------------------------------------------------------------------------
 

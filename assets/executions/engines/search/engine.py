@@ -7,10 +7,11 @@ other, and repeated at other places of their file.
 
 import ast
 import heapq
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from itertools import count as counter
 
-from assets.executions.engines.protocol import Candidate, Engine, FileChange, Observation, Problem
+from assets.executions.engines.protocol import Candidate, FileChange, Observation, Problem
 from core.work import ModelUse
 
 from .native.engine import NativeSearch
@@ -30,6 +31,7 @@ _INDEXED_CHARACTERS = 400_000
 class Search:
     name = "search"
     deliberate = False
+    any_language = False
     ending = "every candidate that the operators proposed was tried"
     use: ModelUse | None = None
 
@@ -40,8 +42,9 @@ class Search:
         self.symptoms = Symptoms()
         self.generated = 0
         self.faults: list[str] = []
+        self.notes: list[str] = []
 
-    def start(self, problem: Problem) -> Engine:
+    def start(self, problem: Problem) -> "Search | NativeSearch":
         if problem.language != "Python":
             return NativeSearch(self._families).start(problem)
         search = Search(self._families)
@@ -100,6 +103,37 @@ class Search:
                 break
             found.append(heapq.heappop(self._heap)[2])
         return found
+
+    def put_back(self, candidates: list[Candidate]) -> None:
+        """Takes back candidates that were proposed and are not tried."""
+        for candidate in candidates:
+            heapq.heappush(self._heap, (-candidate.priority, next(self._order), candidate))
+
+    def suspect(self, lines: Mapping[str, Collection[int]]) -> int:
+        """Makes the statements that begin on these lines, by path, as suspicious as the most suspicious one; edits
+        there that were not proposed yet come earlier. Returns how many statements that are."""
+        named = {(path, line) for path, numbers in lines.items() for line in numbers}
+        before = {(s.source.path, s.statement.lineno): self._relative(s) for s in self.suspects}
+        for suspect in self.suspects:
+            if (suspect.source.path, suspect.statement.lineno) in named:
+                suspect.score = max(suspect.score, self._top)
+        added = [
+            Suspect(source, statement, self._top, executed=False)
+            for path, line in sorted(named - set(before))
+            if (source := self._problem.sources.get(path)) is not None
+            for statement in source.statements.get(line, ())
+        ]
+        waiting = [*self.suspects[self._next :], *added]
+        self.suspects[self._next :] = sorted(waiting, key=lambda s: (-s.score, s.source.path, s.statement.lineno))
+        heap = []
+        for _, number, candidate in self._heap:
+            place, now = (candidate.path, candidate.line), candidate
+            if place in named and 0 < (was := before.get(place, 1.0)) < 1:
+                now = replace(candidate, priority=candidate.priority / was)
+            heap.append((-now.priority, number, now))
+        self._heap = heap
+        heapq.heapify(self._heap)
+        return sum((s.source.path, s.statement.lineno) in named for s in self.suspects)
 
     def _relative(self, suspect: Suspect) -> float:
         return suspect.score / self._top

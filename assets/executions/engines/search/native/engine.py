@@ -40,6 +40,7 @@ _Waiting = tuple[tuple[Edit, ...], str, float, float, str, int, tuple[Candidate,
 class NativeSearch:
     name = "search"
     deliberate = False
+    any_language = False
     ending = "every candidate that the operators proposed was tried"
     use: ModelUse | None = None
 
@@ -48,6 +49,7 @@ class NativeSearch:
         self.suspects: list[NativeSuspect] = []
         self.generated = 0
         self.faults: list[str] = []
+        self.notes: list[str] = []
 
     def start(self, problem: Problem) -> "NativeSearch":
         search = NativeSearch(self._families)
@@ -119,7 +121,7 @@ class NativeSearch:
             except ValueError:
                 return None
             changes.append(FileChange(changed, before, after))
-        return NativeCandidate((), operator, priority, weight, path, line, parents, tuple(changes), edits)
+        return NativeCandidate((), operator, priority, weight, path, line, parents, tuple(changes), pieces=edits)
 
     def observe(self, observations: list[Observation]) -> None:
         for observation in observations:
