@@ -169,6 +169,8 @@ _SAID: dict[str, Any] = {
     "measure": lambda body: f"runs the program with and without {_counted(body['patches'], 'candidate')}",
     "alternatives": lambda body: f"tries up to {_counted(body['candidates'], 'other edit')} on the same tests",
     "rejected": lambda body: f"rejected: {_short(body['candidate'])}",
+    "engine": lambda body: f"works with the engine {body['engine']}: {body['why']}",
+    "turn": lambda body: f"goes over to {body['turn']}, after {_counted(body['candidates'], 'edit')}",
     "ask": lambda body: f"asks the model, step {body['step']} ({body['tokens']} tokens used)",
     "act": lambda body: f"the model calls {body['tool']} {_short(body['arguments'])}",
     "resume": _resume,

@@ -136,7 +136,7 @@ def test_what_is_accepted_is_exactly_what_the_gate_does_not_fail(
     search.survivors.append(candidate)
     said = Verification(applies, after if applies else None, tuple(flaky))
     with measuring(attempt, lambda change: said):
-        found, rejected = execute.verify_survivors(attempt, search)
+        found, observed = execute.verify_survivors(attempt, search)
     others = [change.path for change in candidate.whole if attempt.files.refusal(change.path) is None]
     evidence = Evidence(
         sandbox="nowhere",
@@ -154,7 +154,8 @@ def test_what_is_accepted_is_exactly_what_the_gate_does_not_fail(
     verdict = judge(evidence, Patch(base_commit=COMMIT, diff=diff))
     assert (found is not None) is (verdict.verdict is VerdictKind.PASS)
     assert bool(search.drafts) is (verdict.verdict is VerdictKind.DRAFT)
-    assert len(rejected) == attempt.findings.rejected == (verdict.verdict is VerdictKind.FAIL)
+    told = [one for one in observed if one.status == "rejected"]
+    assert len(told) == attempt.findings.rejected == (verdict.verdict is VerdictKind.FAIL)
     accepted = found or execute._best_draft(search)
     if accepted is not None:
         done = attempt.findings.ended(accepted.patch, "", accepted.evidence)
