@@ -15,7 +15,7 @@ from core.commands import Command
 from core.eventlog.postgres import PostgresLog
 from core.events import DEFAULT_TEAM
 from core.forge.protocol import ForgeUnavailable
-from core.intake import Delivery, receive
+from core.intake import Delivery, TicketIntent, is_known, receive
 from core.intents import about_ticket
 from core.questions import close_overdue
 from core.states import TaskState
@@ -62,8 +62,8 @@ class Talk:
             question_days=wait,
         )
 
-    def say(self, text: str, author: str = "ada", deliveries: int = 1) -> None:
-        """Comments on the issue, and delivers that as the forge's webhooks do."""
+    def intent(self, text: str, author: str = "ada") -> TicketIntent:
+        """Of a new comment on the issue."""
         self.said += 1
         user = self.world.arena.forge.add_user(author)
         change = TicketChange(
@@ -81,11 +81,18 @@ class Talk:
                 created_at=datetime.now(UTC),
             ),
         )
-        log = PostgresLog(self.world.platform.database)
+        return about_ticket(change)
+
+    def say(self, text: str, author: str = "ada", deliveries: int = 1) -> None:
+        """Comments on the issue, and delivers that as the forge's webhooks do."""
+        intent = self.intent(text, author)
         for n in range(deliveries):
-            with self.world.platform.database.team(DEFAULT_TEAM) as connection:
-                delivery = Delivery("github", f"{self.said}-{n}", "issue_comment", b"0" * 32)
-                receive(connection, log, DEFAULT_TEAM, delivery, about_ticket(change))
+            self.hear(intent, f"{self.said}-{n}")
+
+    def hear(self, intent: TicketIntent, delivery: str) -> None:
+        log = PostgresLog(self.world.platform.database)
+        with self.world.platform.database.team(DEFAULT_TEAM) as connection:
+            receive(connection, log, DEFAULT_TEAM, Delivery("github", delivery, "issue_comment", b"0" * 32), intent)
 
     def deliver(self) -> list[tuple[str, str]]:
         """Does what is due, and returns what became of each comment."""
@@ -237,6 +244,20 @@ def test_what_a_comment_says_beside_a_retry_is_part_of_that_attempt(talk: Talk) 
     talk.say("/penstock retry\n\nIt is 3.")
     assert talk.deliver() == [("accepted", "It is 3.")]
     assert talk.claim().text.body.endswith("ada answers:\n\nIt is 3.")
+
+
+def test_a_sweep_brings_an_answer_that_no_webhook_did_and_no_other_again(talk: Talk) -> None:
+    def known(intent: TicketIntent) -> bool:
+        with talk.world.platform.database.team(DEFAULT_TEAM) as connection:
+            return is_known(connection, DEFAULT_TEAM, "shop", intent)
+
+    intent = talk.intent("It is 3.")
+    assert known(intent), "nothing has asked"
+    talk.ask()
+    assert not known(intent)
+    talk.hear(intent, "swept")
+    assert known(intent)
+    assert talk.deliver() == [("accepted", "It is 3.")]
 
 
 def test_time_ends_a_task_with_its_report(talk: Talk) -> None:
