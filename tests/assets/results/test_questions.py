@@ -17,7 +17,7 @@ from core.events import DEFAULT_TEAM
 from core.forge.protocol import ForgeUnavailable
 from core.intake import Delivery, TicketIntent, is_known, receive
 from core.intents import about_ticket
-from core.questions import close_overdue
+from core.questions import answer, close_overdue
 from core.states import TaskState
 from core.tickets import Service, TicketChange
 from core.tickets.record import Comment, Kind
@@ -260,6 +260,15 @@ def test_a_sweep_brings_an_answer_that_no_webhook_did_and_no_other_again(talk: T
     assert talk.deliver() == [("accepted", "It is 3.")]
 
 
+def test_a_question_that_is_answered_before_it_is_written_is_not_written(talk: Talk) -> None:
+    talk.ask()
+    with talk.world.platform.database.team(DEFAULT_TEAM) as connection:
+        answer(connection, talk.world.platform.log, talk.attempt.task.id, "ops", "It is 3.")
+        assert count_due(connection) == 0
+    talk.deliver()
+    assert talk.comments() == []
+
+
 def test_time_ends_a_task_with_its_report(talk: Talk) -> None:
     talk.ask(days=1e-6)
     talk.deliver()
@@ -279,6 +288,18 @@ def test_killed_between_any_two_requests_there_is_one_question(world: World) -> 
 
     for number, talk in killed_between_requests(world.arena.forge, new, _deliver_again, least=1):
         assert len(talk.comments()) == 1, number
+
+
+def test_killed_between_any_two_requests_an_answer_starts_one_attempt(world: World) -> None:
+    def new() -> Talk:
+        talk = Talk(world, world.start())
+        talk.ask()
+        talk.hear(talk.intent("It is 3."), str(uuid.uuid4()))
+        return talk
+
+    for number, talk in killed_between_requests(world.arena.forge, new, _deliver_again, least=0):
+        assert talk.state() == ("queued", 2), number
+        assert talk.claim().text.body == "ada answers:\n\nIt is 3.", number
 
 
 def _deliver_again(talk: Talk) -> None:
