@@ -146,6 +146,7 @@ ABOUT_A_TEAM = [
     "task show 0000",
     "task merged",
     "task watch 0000",
+    "task answer 0000 x",
     "task approve 0000",
     "task cancel 0000",
     "task retry 0000",

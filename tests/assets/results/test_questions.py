@@ -15,9 +15,9 @@ from core.commands import Command
 from core.eventlog.postgres import PostgresLog
 from core.events import DEFAULT_TEAM
 from core.forge.protocol import ForgeUnavailable
-from core.intake import Delivery, receive
+from core.intake import Delivery, TicketIntent, is_known, receive
 from core.intents import about_ticket
-from core.questions import close_overdue
+from core.questions import answer, close_overdue
 from core.states import TaskState
 from core.tickets import Service, TicketChange
 from core.tickets.record import Comment, Kind
@@ -62,8 +62,8 @@ class Talk:
             question_days=wait,
         )
 
-    def say(self, text: str, author: str = "ada", deliveries: int = 1) -> None:
-        """Comments on the issue, and delivers that as the forge's webhooks do."""
+    def intent(self, text: str, author: str = "ada") -> TicketIntent:
+        """Of a new comment on the issue."""
         self.said += 1
         user = self.world.arena.forge.add_user(author)
         change = TicketChange(
@@ -81,11 +81,18 @@ class Talk:
                 created_at=datetime.now(UTC),
             ),
         )
-        log = PostgresLog(self.world.platform.database)
+        return about_ticket(change)
+
+    def say(self, text: str, author: str = "ada", deliveries: int = 1) -> None:
+        """Comments on the issue, and delivers that as the forge's webhooks do."""
+        intent = self.intent(text, author)
         for n in range(deliveries):
-            with self.world.platform.database.team(DEFAULT_TEAM) as connection:
-                delivery = Delivery("github", f"{self.said}-{n}", "issue_comment", b"0" * 32)
-                receive(connection, log, DEFAULT_TEAM, delivery, about_ticket(change))
+            self.hear(intent, f"{self.said}-{n}")
+
+    def hear(self, intent: TicketIntent, delivery: str) -> None:
+        log = PostgresLog(self.world.platform.database)
+        with self.world.platform.database.team(DEFAULT_TEAM) as connection:
+            receive(connection, log, DEFAULT_TEAM, Delivery("github", delivery, "issue_comment", b"0" * 32), intent)
 
     def deliver(self) -> list[tuple[str, str]]:
         """Does what is due, and returns what became of each comment."""
@@ -239,6 +246,29 @@ def test_what_a_comment_says_beside_a_retry_is_part_of_that_attempt(talk: Talk) 
     assert talk.claim().text.body.endswith("ada answers:\n\nIt is 3.")
 
 
+def test_a_sweep_brings_an_answer_that_no_webhook_did_and_no_other_again(talk: Talk) -> None:
+    def known(intent: TicketIntent) -> bool:
+        with talk.world.platform.database.team(DEFAULT_TEAM) as connection:
+            return is_known(connection, DEFAULT_TEAM, "shop", intent)
+
+    intent = talk.intent("It is 3.")
+    assert known(intent), "nothing has asked"
+    talk.ask()
+    assert not known(intent)
+    talk.hear(intent, "swept")
+    assert known(intent)
+    assert talk.deliver() == [("accepted", "It is 3.")]
+
+
+def test_a_question_that_is_answered_before_it_is_written_is_not_written(talk: Talk) -> None:
+    talk.ask()
+    with talk.world.platform.database.team(DEFAULT_TEAM) as connection:
+        answer(connection, talk.world.platform.log, talk.attempt.task.id, "ops", "It is 3.")
+        assert count_due(connection) == 0
+    talk.deliver()
+    assert talk.comments() == []
+
+
 def test_time_ends_a_task_with_its_report(talk: Talk) -> None:
     talk.ask(days=1e-6)
     talk.deliver()
@@ -258,6 +288,18 @@ def test_killed_between_any_two_requests_there_is_one_question(world: World) -> 
 
     for number, talk in killed_between_requests(world.arena.forge, new, _deliver_again, least=1):
         assert len(talk.comments()) == 1, number
+
+
+def test_killed_between_any_two_requests_an_answer_starts_one_attempt(world: World) -> None:
+    def new() -> Talk:
+        talk = Talk(world, world.start())
+        talk.ask()
+        talk.hear(talk.intent("It is 3."), str(uuid.uuid4()))
+        return talk
+
+    for number, talk in killed_between_requests(world.arena.forge, new, _deliver_again, least=0):
+        assert talk.state() == ("queued", 2), number
+        assert talk.claim().text.body == "ada answers:\n\nIt is 3.", number
 
 
 def _deliver_again(talk: Talk) -> None:
