@@ -58,6 +58,9 @@ def test_what_passes_in_a_batch_is_tried_by_itself_and_only_that_counts() -> Non
     assert [one.status for one in seen] == ["fail", "compile", "fail", "pass"]
     assert worker.singles == ["1", "3"]
     assert (runner.batched, runner.fresh) == (6, 2)
+    rest = runner.try_all([candidate(str(n)) for n in (4, 5)], 60)
+    assert [one.status for one in rest] == ["fail", "fail"]
+    assert worker.batches == [6]
 
 
 def test_what_does_not_fit_a_batch_and_candidates_of_others_are_tried_by_themselves() -> None:
