@@ -16,7 +16,7 @@ def report(*functions: list[tuple[int, int, int]], url: str = "file:///workspace
 
 
 def lines_of(content: bytes, text: str = TEXT) -> dict[str, frozenset[int]]:
-    return executed_lines(content, "/workspace", lambda path: text if path == "src/a.js" else None)
+    return executed_lines(content, "/workspace", lambda path: text)
 
 
 def test_inner_ranges_decide_about_their_lines() -> None:
@@ -24,6 +24,11 @@ def test_inner_ranges_decide_about_their_lines() -> None:
     ran = [(0, TEXT.index("\n\nfunction b") + 1, 1), (TEXT.index("  return 2"), TEXT.index("}\n\n"), 0)]
     never = [(TEXT.index("function b"), TEXT.index("a(1);"), 0)]
     assert lines_of(report(whole, ran, never)) == {"src/a.js": frozenset({1, 2, 3, 4, 6, 11})}
+
+
+def test_a_range_that_begins_where_its_outer_one_does_decides() -> None:
+    never = [(0, TEXT.index("\n\nfunction b"), 0)]
+    assert lines_of(report(never, [(0, len(TEXT), 1)])) == {"src/a.js": frozenset({8, 9, 10, 11})}
 
 
 def test_offsets_are_in_utf_16_units() -> None:

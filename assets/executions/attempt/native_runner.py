@@ -1,7 +1,7 @@
 """Tries candidates in other languages than Python by their own runner: many at once where the language allows it."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from assets.executions.attempt.candidate_runner import FRESH_EFFORT, CandidateRunner, observation_of
 from assets.executions.engines.protocol import Candidate, Observation
@@ -21,6 +21,8 @@ class NativeRunner(CandidateRunner):
     the batch was made."""
 
     batched: int = 0
+    _known: dict[object, Observation] = field(default_factory=dict)
+    """What batches said of candidates that were behind the first that passed, by their keys."""
 
     @property
     def effort(self) -> int:
@@ -32,9 +34,9 @@ class NativeRunner(CandidateRunner):
         observations: list[Observation] = []
         for at in range(0, len(candidates), BATCH):
             group = candidates[at : at + BATCH]
-            known = self._together(group, until - time.monotonic())
-            for number, candidate in enumerate(group):
-                seen = known.get(number)
+            self._try_together(group, until - time.monotonic())
+            for candidate in group:
+                seen = self._known.pop(candidate.key, None)
                 if seen is None or seen.status == "pass":
                     if time.monotonic() >= until:
                         return observations
@@ -45,26 +47,26 @@ class NativeRunner(CandidateRunner):
                     return observations
         return observations
 
-    def _together(self, candidates: list[Candidate], seconds: float) -> dict[int, Observation]:
-        own = [n for n, candidate in enumerate(candidates) if isinstance(candidate, NativeCandidate)]
+    def _try_together(self, candidates: list[Candidate], seconds: float) -> None:
+        own = [one for one in candidates if isinstance(one, NativeCandidate) and one.key not in self._known]
         if len(own) < 2 or seconds < _LEAST_SECONDS:
-            return {}
+            return
         before: dict[str, str | None] = {}
-        for number in own:
-            before |= candidates[number].before(self.sources)
+        for candidate in own:
+            before |= candidate.before(self.sources)
         try:
             answer = self.worker.ask(
                 "try",
                 seconds,
                 before=before,
-                candidates=[candidates[number].files(self.sources) for number in own],
+                candidates=[candidate.files(self.sources) for candidate in own],
                 targets=list(self.targets),
                 each=3.0 + 5 * self.cpu + 3 * self.worker.overhead,
                 seconds=seconds,
             )
         except WorkerDied:
-            return {}
-        trials = zip(own, answer["trials"], strict=True)
-        found = {number: observation_of(candidates[number], trial) for number, trial in trials if trial is not None}
-        self.batched += len(found)
-        return found
+            return
+        for candidate, trial in zip(own, answer["trials"], strict=True):
+            if trial is not None:
+                self._known[candidate.key] = observation_of(candidate, trial)
+                self.batched += 1

@@ -164,6 +164,8 @@ def test_lines_that_no_failing_test_executes_come_last(tmp_path: Path) -> None:
     found = localise(problem_of(tmp_path, "wrong"), program, Coverage((ran,), (passing,)))
     lines = {file.path: file.lines for file in found}
     assert lines["src/tax.js"][2] > 5 * lines["src/tax.js"][6]
+    unknown = {file.path: file.lines for file in localise(problem_of(tmp_path, "wrong"), program, None)}
+    assert lines["src/tax.js"][6] < 0.5 * unknown["src/tax.js"][6]
     assert lines["src/tax.js"][2] > 1.0  # the passing test does not execute it
     assert lines["src/cart.js"][1] < 1.0
 
@@ -206,6 +208,7 @@ def test_edits_that_make_some_targets_pass_are_combined(tmp_path: Path) -> None:
     one = next(c for c in batch if c.path == "src/cart.js" and c.operator == "numbers:arithmetic")
     other = next(c for c in batch if c.path == "src/tax.js" and c.operator == "numbers:arithmetic")
     engine.observe([Observation(one, "fail", (0,)), Observation(other, "fail", (1,))])
+    engine.observe([Observation(other, "fail", (1,))])
     both = [c for c in engine.propose(500) if c.parents]
     assert len(both) == 1
     assert both[0].parents == (one, other)

@@ -150,6 +150,11 @@ def test_the_same_file_gives_the_same_edits_in_the_same_order(language: str, tex
     assert in_process == proposed(language, text)
 
 
+@pytest.mark.parametrize("text", ["f(a, a);\n", "x = a - a;\n", "const o = { ...a, ...a };\n", "y = c ? 1 : 1;\n"])
+def test_an_edit_that_changes_nothing_is_none(text: str) -> None:
+    assert text not in [applied(text, one) for one in proposed("javascript", text)]
+
+
 def test_weights_are_priors_and_a_deletion_is_less_likely_than_a_comparison() -> None:
     found = [one for language, text in SOURCES for one in proposed(language, text, Hints())]
     assert all(0 < one.weight <= 1.2 for one in found)

@@ -72,7 +72,6 @@ class NativeSearch:
         self._order = counter()
         self._seen: set[tuple[Edit, ...]] = set()
         self._progress: list[tuple[float, NativeCandidate]] = []
-        self._paired: set[tuple[int, int]] = set()
 
     def propose(self, count: int) -> list[Candidate]:
         found: list[Candidate] = []
@@ -140,10 +139,8 @@ class NativeSearch:
 
     def _pair(self, one: NativeCandidate, other: NativeCandidate, gain: float) -> None:
         """Adds two candidates that make progress as one."""
-        pair = (id(one), id(other))
-        if pair in self._paired or _overlap(one.pieces, other.pieces):
+        if _overlap(one.pieces, other.pieces):
             return
-        self._paired.add(pair)
         edits = tuple(sorted((*one.pieces, *other.pieces), key=lambda edit: (edit.path, edit.start, edit.end)))
         operator = one.operator if one.operator == other.operator else f"{one.operator}+{other.operator}"
         priority = max(one.priority, other.priority) * min(1.0, gain) * _COMBINED
