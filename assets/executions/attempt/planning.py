@@ -16,7 +16,8 @@ from core.work import Cause, Hypothesis, HypothesisState, Location, Outcome, Pla
 MOST_REVISIONS = 24
 MOST_HYPOTHESES = 8
 ENOUGH_TRIED = 60
-"""Edits at one place without progress after which the fault is more likely elsewhere."""
+"""Edits at one place without progress after which the fault is more likely elsewhere; one that was made with care, as a
+model's, is enough."""
 SLOW_SHARE = 0.2
 """A suite that takes this share of the budget is too slow to be run for each candidate."""
 _TEXT = 300
@@ -31,14 +32,13 @@ class Planning:
         plan: Plan,
         save: Callable[[Plan], None],
         *,
-        deliberate: bool,
         symbol_at: Callable[[str, int], str] = lambda path, line: "",
     ) -> None:
         self.plan = plan
         self._save = save
         self._symbol_at = symbol_at
-        self._enough = 1 if deliberate else ENOUGH_TRIED
         self._tried: dict[str, int] = {}
+        self._deliberate: set[str] = set()
         self._progressed: set[str] = set()
 
     # -- what was observed ---------------------------------------------------------------------------------
@@ -109,6 +109,8 @@ class Planning:
             if place is None:
                 continue
             self._tried[place.claim] = self._tried.get(place.claim, 0) + 1
+            if one.candidate.deliberate:
+                self._deliberate.add(place.claim)
             if one.status == "pass":
                 passing.setdefault(place.claim, one.candidate)
             if one.passed or one.status in ("pass", "regress", "rejected"):
@@ -116,7 +118,8 @@ class Planning:
         for hypothesis in self.plan.hypotheses:
             tried = self._tried.get(hypothesis.claim, 0)
             is_open = hypothesis.state is HypothesisState.OPEN
-            if is_open and tried >= self._enough and hypothesis.claim not in self._progressed:
+            enough = 1 if hypothesis.claim in self._deliberate else ENOUGH_TRIED
+            if is_open and tried >= enough and hypothesis.claim not in self._progressed:
                 weaker.append(hypothesis)
         if passing:
             self._supported(seq, passing, new)
@@ -151,6 +154,7 @@ class Planning:
             for one in self.plan.hypotheses
         )
         self._tried.clear()
+        self._deliberate.clear()
         self._progressed.clear()
         steps = (*(one for one in self.plan.steps if one.kind is not StepKind.EDIT or one.detail != step.detail), step)
         self._revise("other-tests", seq, observed, [f"The target is {targets.tests[0]}: {targets.why}"], steps,

@@ -97,7 +97,7 @@ class AttemptState:
         self.engine, self.sandbox = engine, sandbox
         self.journal = Journal(callbacks.store or Unkept(callbacks.record))
         self.should_stop = _throttled(callbacks.should_stop)
-        self.planning = Planning(given.plan, callbacks.revise, deliberate=engine.deliberate, symbol_at=self._symbol_at)
+        self.planning = Planning(given.plan, callbacks.revise, symbol_at=self._symbol_at)
         settings = given.checkout.settings
         self.test_command = given.test_command or settings.test
         self.budget = settings.narrowed(given.plan.budget)

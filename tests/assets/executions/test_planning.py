@@ -29,10 +29,10 @@ def place(path: str, first: int, last: int, symbol: str, score: float = 1.0) -> 
     return Location(path=path, start_line=first, end_line=last, symbol=symbol, score=score, why=why)
 
 
-def planning(*places: Location, deliberate: bool = False) -> tuple[Planning, list[Plan]]:
+def planning(*places: Location) -> tuple[Planning, list[Plan]]:
     context = TaskContext(source="s", commit="c", index_version="1", models=(), locations=places)
     saved: list[Plan] = []
-    return Planning(make_plan("T", context, Budget(seconds=60)), saved.append, deliberate=deliberate), saved
+    return Planning(make_plan("T", context, Budget(seconds=60)), saved.append), saved
 
 
 def baseline(executed: list[tuple[str, int]], *, seconds: float = 0.5, **fields: Any) -> Any:
@@ -42,8 +42,11 @@ def baseline(executed: list[tuple[str, int]], *, seconds: float = 0.5, **fields:
     return SimpleNamespace(**{"run": run, "places": tuple(executed), "hits": hits, "environment": (), **fields})
 
 
-def tried(path: str, line: int, status: str = "fail", passed: tuple[int, ...] = ()) -> Observation:
-    return Observation(Candidate((), "swap:args", 1.0, 1.0, path, line), status, passed)
+def tried(
+    path: str, line: int, status: str = "fail", passed: tuple[int, ...] = (), *, deliberate: bool = False
+) -> Observation:
+    candidate = Candidate((), "swap:args", 1.0, 1.0, path, line, deliberate=deliberate)
+    return Observation(candidate, status, passed)
 
 
 def states(plan: Plan) -> dict[str, str]:
@@ -89,8 +92,8 @@ def test_a_place_with_progress_stays() -> None:
 
 
 def test_one_edit_of_a_model_is_enough() -> None:
-    plans, _saved = planning(place("a.py", 1, 9, "f"), place("b.py", 1, 9, "g"), deliberate=True)
-    plans.tried(3, [tried("a.py", 5)])
+    plans, _saved = planning(place("a.py", 1, 9, "f"), place("b.py", 1, 9, "g"))
+    plans.tried(3, [tried("a.py", 5, deliberate=True)])
     assert states(plans.plan)["f"] == HypothesisState.UNLIKELY
 
 
