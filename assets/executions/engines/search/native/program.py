@@ -86,6 +86,7 @@ class Program:
         self.properties: dict[str, int] = {}
         """Names of members with how often they are used."""
         self._like: dict[str, list[str]] = {}
+        self._close: dict[str, list[str]] = {}
         self._read()
 
     def text(self, node: "Node | None") -> str:
@@ -195,6 +196,13 @@ class Program:
                     scored.append((-matcher.quick_ratio(), -count, other))
             self._like[name] = [other for _, _, other in sorted(scored)[:most]]
         return self._like[name]
+
+    def close(self, name: str, names: frozenset[str]) -> list[str]:
+        """Up to three of `names`, the same at each call, that are much like this one and no member's."""
+        if name not in self._close:
+            others = sorted(names - set(self.properties))[:_MOST_PROPERTIES]
+            self._close[name] = difflib.get_close_matches(name, others, 3, 0.7)
+        return self._close[name]
 
     @cached_property
     def imported(self) -> frozenset[str]:

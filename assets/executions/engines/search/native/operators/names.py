@@ -83,7 +83,7 @@ def member(site: Site) -> Iterator[Proposal]:
     for rank, other in enumerate(site.program.like(name)):
         named = 1.5 if other in site.hints.names else 1.0
         yield site.swap(site.node, other, "member", 0.3 * 0.9**rank * named)
-    for other in difflib.get_close_matches(name, sorted(site.hints.names - set(site.program.properties))[:400], 3, 0.7):
+    for other in site.program.close(name, site.hints.names):
         yield site.swap(site.node, other, "member that the task names", 0.4)
 
 

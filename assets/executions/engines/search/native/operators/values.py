@@ -33,9 +33,7 @@ def string(site: Site) -> Iterator[Proposal]:
     for other in site.hints.strings[:200]:
         if other == inner or quote in other or "\\" in other or "\n" in other or len(other) > 200:
             continue
-        near = (
-            difflib.SequenceMatcher(None, inner, other, autojunk=False).ratio() if inner and len(inner) < 200 else 0.2
-        )
+        near = _likeness(inner, other)
         if near >= 0.5 or len(inner) <= 3:
             yield site.swap(
                 site.node, f"{quote}{other}{quote}", "text that the task names", 0.2 + 0.6 * near * (near >= 0.5)
@@ -47,6 +45,16 @@ def string(site: Site) -> Iterator[Proposal]:
                 yield site.swap(site.node, f"{quote}{other}{quote}", "text", weight)
     elif not inner:
         yield site.swap(site.node, f"{quote} {quote}", "text", 0.2)
+
+
+def _likeness(one: str, other: str) -> float:
+    """From 0 to 1; 0.2 where it is below one half or not worth measuring."""
+    if not one or len(one) >= 200:
+        return 0.2
+    matcher = difflib.SequenceMatcher(None, one, other, autojunk=False)
+    if matcher.real_quick_ratio() < 0.5 or matcher.quick_ratio() < 0.5:
+        return 0.2
+    return matcher.ratio()
 
 
 def _required(site: Site) -> bool:
