@@ -1,6 +1,7 @@
 """Measures what failing tests and passing ones beside them execute, where the baseline does not: not in Python."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from assets.executions.attempt.state import AttemptState
 from assets.executions.engines.protocol import Coverage
@@ -22,18 +23,46 @@ def coverage(attempt: AttemptState, worker: Worker, baseline: Baseline, targets:
     began = attempt.journal.now()
     failing = [test for test in targets if "::(" not in test][:_FAILING]
     passing = _beside(baseline, failing)
-    attempt.record("cover", {"failing": failing, "passing": len(passing), "seconds": round(seconds, 1)})
-    try:
-        lines = worker.ask("cover", seconds, tests=[*failing, *passing], seconds=seconds)["lines"]
-    except WorkerDied as died:
-        attempt.record("observed", {"coverage": f"not measured: {died}"[:400]})
-        return None
-    found = Coverage(
-        tuple(one for one in lines[: len(failing)] if one), tuple(one for one in lines[len(failing) :] if one)
+
+    def run() -> Coverage | str:
+        try:
+            lines = worker.ask("cover", seconds, tests=[*failing, *passing], seconds=seconds)["lines"]
+        except WorkerDied as died:
+            return f"not measured: {died}"[:400]
+        return Coverage(
+            tuple(one for one in lines[: len(failing)] if one), tuple(one for one in lines[len(failing) :] if one)
+        )
+
+    found = attempt.journal.perform(
+        "cover",
+        {"failing": failing, "passing": len(passing), "seconds": round(seconds, 1)},
+        [failing, passing],
+        run,
+        encode=_encode,
+        decode=_decode,
     )
+    if isinstance(found, str):
+        attempt.record("observed", {"coverage": found})
+        return None
     attempt.record("observed", {"coverage": {"failing": len(found.failing), "passing": len(found.passing)}})
     attempt.findings.spent("coverage", began)
     return found if found.failing else None
+
+
+def _encode(found: Coverage | str) -> Any:
+    if isinstance(found, str):
+        return found
+    groups = (found.failing, found.passing)
+    return [[{path: sorted(lines) for path, lines in one.items()} for one in group] for group in groups]
+
+
+def _decode(raw: Any) -> Coverage | str:
+    if isinstance(raw, str):
+        return raw
+    failing, passing = (
+        tuple({path: frozenset(lines) for path, lines in one.items()} for one in group) for group in raw
+    )
+    return Coverage(failing, passing)
 
 
 def _beside(baseline: Baseline, failing: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from assets.executions.attempt import covering, outcomes
 from assets.executions.attempt.execute import execute
 from assets.executions.attempt.journal import RESUME, Journal
 from assets.executions.attempt.state import AttemptInput, Callbacks
@@ -14,7 +15,9 @@ from assets.executions.engines.model import answers
 from assets.executions.engines.model.answers import Answered
 from assets.executions.engines.model.engine import ModelEngine
 from assets.executions.engines.model.options import ModelOptions
-from assets.executions.engines.protocol import Candidate, Problem
+from assets.executions.engines.protocol import Candidate, Coverage, FileChange, Problem
+from assets.executions.engines.search.native.engine import NativeCandidate
+from assets.executions.engines.search.source import Edit
 from assets.executions.repository.checkout import Checkout
 from assets.plans.planner import make_plan
 from core.chat import open_chat_spec
@@ -350,6 +353,23 @@ def test_answers_of_a_model_are_paid_once(with_model: Callable[..., Execution], 
         assert expected.model is not None
         kept = {"steps", "prompt_tokens", "completion_tokens", "money", "actions"}
         assert ended.model.model_dump(include=kept) == expected.model.model_dump(include=kept)
+
+
+@pytest.mark.parametrize(
+    "found", [Coverage(({"a.go": frozenset({1, 3})},), ({}, {"b.go": frozenset()})), "not measured"]
+)
+def test_coverage_comes_back_as_it_was(found: Coverage | str) -> None:
+    assert covering._decode(json.loads(json.dumps(covering._encode(found)))) == found
+
+
+@pytest.mark.parametrize("pieces", [(), (Edit("a.js", 1, 2, "x"),)])
+def test_candidates_come_back_as_they_were(pieces: tuple[Edit, ...]) -> None:
+    parent = Candidate((Edit("a.py", 3, 4, "\ud800"),), "guard:none", 0.5, 0.25, "a.py", 2)
+    whole = (FileChange("b.txt", None, "x"),)
+    kind, more = (NativeCandidate, {"pieces": pieces}) if pieces else (Candidate, {})
+    candidate = kind(parent.edits, "model", 1.0, 1.0, "a.py", 2, (parent,), whole, deliberate=True, **more)
+    text = json.dumps(outcomes.encode_candidate(candidate)).encode()
+    assert outcomes.decode_candidate(json.loads(text)) == candidate
 
 
 @pytest.mark.parametrize(
