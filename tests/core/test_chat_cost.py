@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.chat import ChatSpec, ChatUnavailable, Left, Message, OverBudget, Role, Usage, open_chat_spec
+from core.chat import ChatSpec, ChatUnavailable, Left, Message, OverBudget, Role, Tool, Usage, open_chat_spec
+from core.chat.conformance import ADD
 from core.chat.cost import LEAST_ANSWER, Costs
 
 HELLO = [Message(Role.USER, "Say hello.")]
@@ -22,12 +23,13 @@ def spec_of(**values: Any) -> ChatSpec:
 
 @pytest.mark.parametrize(("left", "bound"), [(Left(200, 1.0), "tokens"), (Left(10_000, 1e-7), "money")])
 @pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("tools", [(), (ADD,)])
 def test_a_request_that_could_pass_what_is_left_is_not_sent(
-    left: Left, bound: str, native: bool, chat_server: Any
+    left: Left, bound: str, native: bool, tools: tuple[Tool, ...], chat_server: Any
 ) -> None:
     model = open_chat_spec(chat_server.spec(completion_price=1.0, native_tools=native))
     with pytest.raises(OverBudget) as caught:
-        model.complete(HELLO, left=left)
+        model.complete(HELLO, tools, left=left)
     assert caught.value.bound == bound and not chat_server.bodies and model.used == Usage()
 
 

@@ -286,12 +286,15 @@ def test_a_draft_of_the_model_ends_its_work(play: Repair, chat_server: Any) -> N
         "rates.json": '{\n  "rate": 3\n}\n',
         "tests/test_shop.py": "from shop import rate\n\n\ndef test_rate():\n    assert rate() == 251\n",
     }
+    turns: list[dict[str, Any]] = []
     change = {"path": "rates.json", "old": '"rate": 3', "new": '"rate": 251'}
     done = play([("edit", change), ("run_tests", {})], [("read", {"path": "shop.py"})], files=files,
-                issue="rate() should be what rates.json says, which must be 251", places=UNKNOWN)  # fmt: skip
+                issue="rate() should be what rates.json says, which must be 251", places=UNKNOWN,
+                record=lambda kind, body: turns.append(body) if kind == "turn" else None)  # fmt: skip
     assert done.patch is not None and '+  "rate": 251' in done.patch.diff, done.summary
     assert judge(done.evidence, done.patch).verdict is VerdictKind.DRAFT
     assert done.model is not None and "read" not in done.model.actions
+    assert turns[-1]["turn"] == "rest" and turns[-1]["why"] == "the model's change is good for a draft"
 
 
 def test_auto_chooses_by_its_rules_and_says_why(repair: Repair, settings: Settings) -> None:
