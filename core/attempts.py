@@ -25,6 +25,7 @@ from core.follow_ups import FollowUp, find_follow_up
 from core.payload import clean
 from core.states import TaskState
 from core.tasks import Task
+from core.timeline import latest_plan
 from core.work import Patch, Plan, TaskText, Verdict
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
@@ -189,14 +190,15 @@ class Attempt:
         """Whether the lease is lost or the task was cancelled, as of the last renewal."""
         return self._lost.is_set()
 
-    def record(self, kind: str, body: dict[str, Any]) -> int:
-        """Appends one entry to the trajectory before the next action starts, and returns its number."""
+    def record(self, kind: str, body: dict[str, Any], elapsed: float = 0.0, digest: str | None = None) -> int:
+        """Appends one entry to the trajectory before the next action starts, and returns its number; see
+        `core.trajectory`."""
         with self.fenced() as connection:
             row = connection.execute(
-                "INSERT INTO trajectory (team_id, task_id, attempt, seq, epoch, kind, body) "
-                "SELECT %s, %s, %s, coalesce(max(seq), 0) + 1, %s, %s, %s FROM trajectory "
+                "INSERT INTO trajectory (team_id, task_id, attempt, seq, epoch, kind, body, elapsed, digest) "
+                "SELECT %s, %s, %s, coalesce(max(seq), 0) + 1, %s, %s, %s, %s, %s FROM trajectory "
                 "WHERE task_id = %s AND attempt = %s RETURNING seq",
-                (self.task.team_id, *self.key, self.epoch, kind, Jsonb(_storable(body)), *self.key),
+                (self.task.team_id, *self.key, self.epoch, kind, Jsonb(_storable(body)), elapsed, digest, *self.key),
             ).fetchone()
         return int(row[0]) if row else 0
 
@@ -226,22 +228,19 @@ class Attempt:
             )
 
     def save_plan(self, plan: Plan) -> None:
-        """Stores a revision of the plan. A repeat of the revision replaces it, since a resumed run plans again."""
+        """Stores a revision of the plan. A resumed run plans again: a revision that differs replaces the old one."""
         with self.fenced() as connection:
             connection.execute(
                 "INSERT INTO plan_revisions (team_id, task_id, attempt, revision, reason, body) "
                 "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (task_id, attempt, revision) DO UPDATE "
-                "SET reason = excluded.reason, body = excluded.body, at = clock_timestamp()",
+                "SET reason = excluded.reason, body = excluded.body, at = clock_timestamp() "
+                "WHERE plan_revisions.body <> excluded.body",
                 (self.task.team_id, *self.key, plan.revision, plan.reason, Jsonb(plan.model_dump(mode="json"))),
             )
 
     def latest_plan(self) -> Plan | None:
         with self.database.team(self.task.team_id) as connection:
-            row = connection.execute(
-                "SELECT body FROM plan_revisions WHERE task_id = %s AND attempt = %s ORDER BY revision DESC LIMIT 1",
-                self.key,
-            ).fetchone()
-        return Plan.model_validate(row[0]) if row else None
+            return latest_plan(connection, *self.key)
 
     def save_verdict(self, connection: Connection[Any], verdict: Verdict, patch: Patch | None) -> None:
         """Stores patch and verdict inside a `fenced` transaction. The first verdict of an attempt is final."""

@@ -81,6 +81,8 @@ class _SecretFiles(PydanticBaseSettingsSource):
         return {name: secret for name, secret in found if secret is not None}
 
 
+MIN_CALLBACK_KEY = 16
+"""Bytes; Standard Webhooks asks for 24 to 64."""
 PROTECTED_PATHS = (
     *(".github/*", ".gitlab-ci.yml", ".gitlab/*", ".gitea/*", ".forgejo/*", ".circleci/*", ".buildkite/*"),
     *(".woodpecker*", ".drone.yml", ".travis.yml", "azure-pipelines*", "bitbucket-pipelines.yml", ".bitbucket/*"),
@@ -540,6 +542,8 @@ class Settings(BaseSettings):
     def _mail_is_whole(self) -> "Settings":
         if self.mail_server is not None and not (self.mail_from and self.mail_to):
             raise ValueError("mail_server needs mail_from and mail_to")
+        if self.mail_server is None and (self.mail_from or self.mail_to):
+            raise ValueError("mail_from and mail_to need mail_server: no mail would be sent")
         return self
 
     @field_validator("callback_secret")
@@ -548,13 +552,16 @@ class Settings(BaseSettings):
         for secret in value.get_secret_value().split(",") if value is not None else ():
             if not secret.strip().startswith(SIGNING):
                 raise ValueError("is not a Standard Webhooks secret: whsec_ and base64")
-            standard_key(secret.strip())
+            if len(standard_key(secret.strip())) < MIN_CALLBACK_KEY:
+                raise ValueError(f"is too short: whsec_ and base64 of at least {MIN_CALLBACK_KEY} random bytes")
         return value
 
     @model_validator(mode="after")
     def _callback_is_whole(self) -> "Settings":
         if self.callback_url is not None and self.callback_secret is None:
             raise ValueError("callback_url needs callback_secret, by which its receiver knows that it is Penstock")
+        if self.callback_url is None and self.callback_secret is not None:
+            raise ValueError("callback_secret needs callback_url: nothing would be called")
         return self
 
     @field_validator("allowed_roots", mode="before")

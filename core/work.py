@@ -64,27 +64,78 @@ class StepKind(StrEnum):
     PUBLISH = "publish"
 
 
+class StepState(StrEnum):
+    PLANNED = "planned"
+    DONE = "done"
+    DROPPED = "dropped"
+
+
 class PlanStep(Record):
+    """`outcome` says what came of a step that is done, or why it was dropped."""
+
     kind: StepKind
     goal: str
     detail: str = ""
     paths: tuple[str, ...] = ()
+    state: StepState = StepState.PLANNED
+    outcome: str = ""
+
+
+class HypothesisState(StrEnum):
+    OPEN = "open"
+    SUPPORTED = "supported"
+    """An edit there makes the failing tests pass."""
+    UNLIKELY = "unlikely"
+    """Edits there were tried without any progress."""
+    REFUTED = "refuted"
+    """The failing tests do not execute it."""
+
+
+class Hypothesis(Record):
+    """Where the fault may be: `claim` as text, the place (lines are 1-based and inclusive, 0 where no place is known),
+    and the reasons for it. `because` says why it is in its state."""
+
+    claim: str
+    path: str = ""
+    start_line: int = Field(default=0, ge=0)
+    end_line: int = Field(default=0, ge=0)
+    symbol: str = ""
+    why: tuple[str, ...] = ()
+    state: HypothesisState = HypothesisState.OPEN
+    because: str = ""
 
 
 class Budget(Record):
-    """Limits of one attempt: seconds of wall time, and candidate patches."""
+    """Limits of one attempt: seconds of wall time and candidate patches; for an engine with a model also its answers
+    (`actions`), tokens of prompts and answers, and money in the currency of its prices."""
 
     seconds: float = Field(default=120.0, gt=0)
     candidates: int = Field(default=20_000, gt=0)
+    actions: int | None = None
+    tokens: int | None = None
+    money: float | None = None
+
+
+class Cause(Record):
+    """The observation that made a revision of a plan necessary; `seq` is its number in the trajectory."""
+
+    kind: Literal[
+        "reproduced", "not-reproduced", "derived-test", "located", "no-progress", "supported", "rejected", "other-tests"
+    ]
+    seq: int = Field(ge=0)
+    observed: str
 
 
 class Plan(Record):
-    """A revision of a task's plan. Revision 1 comes from the planner; each later one says why it was made."""
+    """A revision of a task's plan, its hypotheses ranked. Revision 1 comes from the planner; each later one says why it
+    was made, by which observation, and what it changed."""
 
     revision: int = Field(default=1, ge=1)
     reason: str = "first plan"
+    cause: Cause | None = None
+    changes: tuple[str, ...] = ()
     goal: str
-    hypotheses: tuple[str, ...]
+    hypotheses: tuple[Hypothesis, ...]
     steps: tuple[PlanStep, ...]
     budget: Budget = Budget()
     acceptance: tuple[str, ...]
@@ -219,6 +270,8 @@ class Evidence(Record):
     after: TestRun | None = None
     derived: dict[str, str] = Field(default_factory=dict)
     """Test files that were derived from the task's text and added to the patch: the SHA-256 of their text by path."""
+    derived_suffices: bool = False
+    """Whether a rule of the repository lets a derived test prove a patch."""
     applies: bool | None = None
     changed_paths: tuple[str, ...] = ()
     allowed_paths: tuple[str, ...] = ()

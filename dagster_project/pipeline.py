@@ -73,5 +73,11 @@ def solve(
         search = partial(rank, index)
         environments = environment_options(settings, str(repository.path), checkout)
         given = AttemptInput(task, context, plans[0], checkout, request.test_command, search, environments)
-        execution = execute(given, engine, sandbox, Callbacks(record, plans.append))
+
+        def revise(plan: Plan) -> None:
+            plans.append(plan)
+            body = {"revision": plan.revision, "reason": plan.reason, "changes": list(plan.changes)}
+            record("plan", {**body, "cause": plan.cause.model_dump() if plan.cause else None})
+
+        execution = execute(given, engine, sandbox, Callbacks(record, revise))
     return Solution(context, plans[-1], execution, judge(execution.evidence, execution.patch))

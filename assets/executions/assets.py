@@ -34,11 +34,24 @@ from assets.executions.repository.checkout import open_checkout
 from assets.executions.repository.environment import environment_options
 from assets.partitions import SOURCES
 from assets.platform import Platform
-from assets.shared.markdown import cell, checks_table, code, fenced, tests_summary, tests_table, verdict_text
+from assets.shared.markdown import (
+    cell,
+    checks_table,
+    code,
+    fenced,
+    hypotheses_table,
+    tests_summary,
+    tests_table,
+    timeline_table,
+    verdict_text,
+)
 from core.attempts import Attempt
+from core.timeline import read_timeline
+from core.trajectory import Trajectory
 from core.work import Execution, Plan, TaskContext, Verdict
 from sandbox.environments.store import Store
 
+SHOWN_MOMENTS = 120
 CHECK_NAMES = tuple(check.__name__ for check in CHECKS)
 
 
@@ -58,6 +71,18 @@ def _work_folder(platform: Platform, attempt: Attempt) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+class _NotedTrajectory(Trajectory):
+    """The attempt's trajectory, of which the steps of environments are noted for their own asset."""
+
+    def __init__(self, attempt: Attempt, noted: EnvironmentSteps) -> None:
+        super().__init__(attempt)
+        self._noted = noted
+
+    def append(self, kind: str, body: dict[str, Any], elapsed: float, digest: str | None = None) -> int:
+        self._noted.note(kind, body)
+        return super().append(kind, body, elapsed, digest)
+
+
 def _carry_out(platform: Platform, attempt: Attempt, noted: EnvironmentSteps) -> tuple[Execution, Verdict]:
     found = attempt.output("task_context", TaskContext)
     plan = attempt.output("plan", Plan)
@@ -74,11 +99,9 @@ def _carry_out(platform: Platform, attempt: Attempt, noted: EnvironmentSteps) ->
         environments = environment_options(settings, f"{task.team_id}/{task.source}", checkout, str(task.id))
         given = AttemptInput(attempt.text, found, plan, checkout, str(test) if test else None, search, environments)
 
-        def record(kind: str, body: dict[str, Any]) -> None:
-            noted.note(kind, body)
-            attempt.record(kind, body)
-
-        callbacks = Callbacks(record, attempt.save_plan, attempt.should_stop)
+        callbacks = Callbacks(
+            revise=attempt.save_plan, should_stop=attempt.should_stop, store=_NotedTrajectory(attempt, noted)
+        )
         execution = execute(given, engine, platform.sandbox, callbacks)
     return execution, judge(execution.evidence, execution.patch)
 
@@ -108,7 +131,21 @@ def execution(context: AssetExecutionContext, platform: ResourceParam[Platform])
             attempt.put_output("execution", done, time.monotonic() - began)
             attempt.put_output("gate", verdict, 0.0)
             _show_environment(context, platform, done, noted)
-    return MaterializeResult(metadata=_metadata(done, verdict), check_results=_checks(done, verdict))
+        metadata = {**_metadata(done, verdict), **_course(attempt)}
+    return MaterializeResult(metadata=metadata, check_results=_checks(done, verdict))
+
+
+def _course(attempt: Attempt) -> dict[str, MetadataValue[Any]]:
+    """What the attempt did, and what became of its plan."""
+    plan = attempt.latest_plan()
+    with attempt.database.team(attempt.task.team_id) as connection:
+        moments = read_timeline(connection, *attempt.key)
+    shown = timeline_table([*moments[: SHOWN_MOMENTS // 2], *moments[SHOWN_MOMENTS // 2 :][-SHOWN_MOMENTS // 2 :]])
+    found: dict[str, MetadataValue[Any]] = {"timeline": MetadataValue.md(shown)}
+    if plan is not None:
+        found["hypotheses"] = MetadataValue.md(hypotheses_table(plan))
+        found["plan_revision"] = MetadataValue.int(plan.revision)
+    return found
 
 
 def _show_environment(

@@ -8,7 +8,7 @@ from assets.attempt_run import open_attempt
 from assets.partitions import SOURCES
 from assets.plans.planner import make_plan
 from assets.platform import Platform
-from assets.shared.markdown import cell, plan_table
+from assets.shared.markdown import cell, hypotheses_table, plan_table
 from core.work import Budget, Plan, TaskContext
 
 
@@ -25,23 +25,25 @@ def plan(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> M
         found = attempt.output("task_context", TaskContext)
         if found is None:
             raise LookupError("no output of the stage task_context is stored for this attempt")
-        options = attempt.task.options
-        budget = Budget(seconds=min(float(options.get("budget_seconds") or platform.settings.task_seconds), 86_400))
+        options, settings = attempt.task.options, platform.settings
+        engine = str(options.get("engine") or settings.engine)
+        budget = Budget(seconds=min(float(options.get("budget_seconds") or settings.task_seconds), 86_400))
+        if engine != "search":
+            most = {"actions": settings.chat_steps, "tokens": settings.chat_tokens, "money": settings.chat_money}
+            budget = budget.model_copy(update=most)
         made = attempt.output("plan", Plan)
         if made is None:
-            made = make_plan(
-                attempt.task.title, found, budget, engine=str(options.get("engine") or platform.settings.engine)
-            )
+            made = make_plan(attempt.task.title, found, budget, engine=engine)
             attempt.save_plan(made)
             attempt.put_output("plan", made, time.monotonic() - began)
         seconds = time.monotonic() - began
         return MaterializeResult(
             metadata={
                 "goal": MetadataValue.text(made.goal),
-                "hypotheses": MetadataValue.md("\n".join(f"- {cell(text)}" for text in made.hypotheses)),
+                "hypotheses": MetadataValue.md(hypotheses_table(made)),
                 "steps": MetadataValue.md(plan_table(made)),
                 "acceptance": MetadataValue.md("\n".join(f"- {cell(text)}" for text in made.acceptance)),
-                "budget_seconds": MetadataValue.float(made.budget.seconds),
+                "budget": MetadataValue.json(made.budget.model_dump(exclude_none=True)),
                 "revision": MetadataValue.int(made.revision),
                 "seconds": MetadataValue.float(round(seconds, 3)),
                 "context": MetadataValue.asset(AssetKey("task_context")),

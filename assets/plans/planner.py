@@ -4,9 +4,11 @@ It is deterministic and uses no model: hypotheses come from the ranked locations
 revision 1; the execution makes further revisions.
 """
 
-from core.work import Budget, Location, Plan, PlanStep, StepKind, TaskContext
+from core.work import Budget, Hypothesis, Location, Plan, PlanStep, StepKind, TaskContext
 
 MAX_HYPOTHESES = 5
+
+_DOCUMENTS = (".md", ".rst", ".txt", ".adoc")
 
 ACCEPTANCE = (
     "the failure is reproduced on the unchanged commit",
@@ -18,14 +20,15 @@ ACCEPTANCE = (
 
 
 def make_plan(title: str, context: TaskContext, budget: Budget, *, engine: str = "search") -> Plan:
-    """Revision 1 of the plan for a task. A test file shows a failure but seldom contains the fault, so hypotheses
-    name test files only when nothing else was found."""
-    sources = [place for place in context.locations if not _is_test(place.path)]
+    """Revision 1 of the plan for a task. Tests and documents show a fault but seldom contain it, so hypotheses name
+    them only when nothing else was found."""
+    sources = [one for one in context.locations if not _is_test(one.path) and not one.path.endswith(_DOCUMENTS)]
     suspects = (sources or list(context.locations))[:MAX_HYPOTHESES]
     paths = tuple(dict.fromkeys(place.path for place in suspects))
     return Plan(
         goal=title.strip() or "(no title)",
-        hypotheses=tuple(_hypothesis(place) for place in suspects) or ("nothing in the index resembles the task",),
+        hypotheses=tuple(_hypothesis(place) for place in suspects)
+        or (Hypothesis(claim="nothing in the index resembles the task"),),
         steps=(
             PlanStep(kind=StepKind.REPRODUCE, goal="Run the whole test suite on the unchanged commit and find the "
                      "failing tests that reproduce this task"),
@@ -43,14 +46,18 @@ def make_plan(title: str, context: TaskContext, budget: Budget, *, engine: str =
     )  # fmt: skip
 
 
-def _hypothesis(place: Location) -> str:
-    because = "; ".join(
-        reason.detail for reason in sorted(place.why, key=lambda r: -r.contribution)[:2] if reason.detail
-    )
+def _hypothesis(place: Location) -> Hypothesis:
     where = (
         f"`{place.symbol}` ({place.path}:{place.start_line})" if place.symbol else f"{place.path}:{place.start_line}"
     )
-    return f"the fault is in {where}" + (f": {because}" if because else "")
+    return Hypothesis(
+        claim=f"the fault is in {where}",
+        path=place.path,
+        start_line=place.start_line,
+        end_line=place.end_line,
+        symbol=place.symbol,
+        why=tuple(r.detail for r in sorted(place.why, key=lambda r: -r.contribution)[:3] if r.detail),
+    )
 
 
 def _is_test(path: str) -> bool:

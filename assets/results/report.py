@@ -11,6 +11,7 @@ from assets.shared.markdown import (
     checks_table,
     code,
     fenced,
+    hypotheses_table,
     locations_table,
     plan_table,
     tests_summary,
@@ -97,7 +98,8 @@ def render(record: AttemptRecord) -> str:
         WHERE_IT_LOOKED.strip(),
         locations_table(context),
         "## Plan",
-        f"Revision {plan.revision}: {cell(plan.reason)}.",
+        f"Revision {plan.revision}{', because ' if plan.cause else ': '}{cell(plan.reason)}.",
+        hypotheses_table(plan),
         plan_table(plan),
         "---",
         f"Task `{record.task_id}`, attempt {record.attempt}; commit `{context.commit}`; "

@@ -5,7 +5,9 @@ in it, and characters that could end a cell or start a tag, a link or an image a
 """
 
 import re
+from collections.abc import Sequence
 
+from core.timeline import Moment
 from core.work import Execution, Outcome, Plan, TaskContext, TestRun, Verdict
 
 
@@ -36,8 +38,28 @@ def _one_line(text: str) -> str:
 
 
 def plan_table(plan: Plan) -> str:
-    rows = [f"| {n} | {step.kind} | {cell(step.goal)} | {cell(step.detail)} |" for n, step in enumerate(plan.steps, 1)]
-    return "\n".join(["| | step | goal | detail |", "|---|---|---|---|", *rows])
+    rows = [
+        f"| {n} | {step.kind} | {cell(step.goal)} | {step.state} | {cell(step.outcome or step.detail)} |"
+        for n, step in enumerate(plan.steps, 1)
+    ]
+    return "\n".join(["| | step | goal | state | detail |", "|---|---|---|---|---|", *rows])
+
+
+def hypotheses_table(plan: Plan) -> str:
+    rows = [
+        f"| {n} | {cell(one.claim)} | {one.state} | {cell(one.because or '; '.join(one.why))} |"
+        for n, one in enumerate(plan.hypotheses, 1)
+    ]
+    return "\n".join(["| | hypothesis | state | why |", "|---|---|---|---|", *rows])
+
+
+def timeline_table(moments: Sequence[Moment]) -> str:
+    """What happened in an attempt; the text of a revision of the plan with what it changed."""
+    rows = [
+        f"| {one.at:%H:%M:%S} | {cell(one.kind)} | {cell(' '.join([one.text, *(f'— {d}' for d in one.details)]))} |"
+        for one in moments
+    ]
+    return "\n".join(["| time | what | |", "|---|---|---|", *rows])
 
 
 def locations_table(context: TaskContext, limit: int = 10) -> str:

@@ -12,7 +12,6 @@ import typer
 
 from core.teams import DEFAULT_TEAM
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note
-from dagster_project.cli.task import summary
 
 if TYPE_CHECKING:
     from assets.executions.engines.open_engine import EngineChoice
@@ -151,12 +150,14 @@ def _run(
     budget = Budget(seconds=budget_seconds or settings.task_seconds)
     request = pipeline.Request(task, repository, path.name, budget, test)
     _warn_about_changes(repository)
+    from core.timeline import describe
+
     with Progress(quiet=quiet) as step, (folder / "trajectory.jsonl").open("w", encoding="utf-8") as trajectory:
 
         def record(kind: str, entry: dict[str, Any]) -> None:
             row = {"at": datetime.now(UTC).isoformat(), "kind": kind, "body": entry}
             _keep(trajectory.name, lambda: _append(trajectory, json.dumps(row, default=str) + "\n"))
-            step(f"{kind}: {summary(entry)}")
+            step(f"{kind}: {describe(kind, entry)}")
 
         try:
             engine = open_engine(choice, settings)

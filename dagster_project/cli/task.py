@@ -1,4 +1,4 @@
-"""`penstock task`: list, show, watch, approve, cancel and retry."""
+"""`penstock task`: list, show, timeline, watch, approve, cancel and retry."""
 
 import time
 import uuid
@@ -86,18 +86,20 @@ def _brief(task: Any) -> dict[str, Any]:
 def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
     """Show one task: its stages, the gate's verdict, its publications and its report."""
     from core.tasks import details
+    from core.timeline import latest_plan
 
     with opened() as database:
         here = team_of(database, team)
         identity = find_task(database, here, task)
         with database.team(here) as connection:
             found = details(connection, identity)
+            plan = latest_plan(connection, identity, found["task"].attempt)
             report = connection.execute(
                 "SELECT body ->> 'report', attempt FROM publications WHERE task_id = %s ORDER BY attempt DESC LIMIT 1",
                 (identity,),
             ).fetchone()
     if as_json:
-        data({**found, "task": _brief(found["task"])})
+        data({**found, "task": _brief(found["task"]), "plan": plan.model_dump(mode="json") if plan else None})
         return
     it = found["task"]
     line(f"task       {it.id}")
@@ -120,13 +122,48 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
         who = remark["author"] or "failed checks"
         why = (remark["outcome"] or "").partition("\n")[0]
         line(f"remark     {who}: {remark['state']}" + (f" ({why})" if why else "") + f" {remark['url'] or ''}".rstrip())
-    line(f"actions    {found['actions']} in the trajectory")
+    for number, hypothesis in enumerate(plan.hypotheses if plan else (), 1):
+        why = hypothesis.because or (hypothesis.why[0] if hypothesis.why else "")
+        line(f"place {number:<4} {hypothesis.state}: {hypothesis.claim}" + (f" ({why})" if why else ""))
+    if plan and plan.cause:
+        line(f"plan       revision {plan.revision}, because {plan.reason}")
+    line(f"actions    {found['actions']}; see them with `penstock task timeline {it.id}`")
     if report and report[0]:
         line()
         if report[1] != it.attempt:
             line(f"The report of attempt {report[1]}:")
             line()
         line(report[0])
+
+
+@tasks.command()
+def timeline(
+    task: TaskId,
+    attempt: Annotated[int | None, typer.Option(min=1, help="Attempt; the latest one by default.")] = None,
+    team: TeamName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what happened in an attempt, step by step, with each revision of its plan and what caused it."""
+    from dataclasses import asdict
+
+    from core.tasks import get_task
+    from core.timeline import read_timeline
+
+    with opened() as database:
+        here = team_of(database, team)
+        identity = find_task(database, here, task)
+        with database.team(here) as connection:
+            chosen = attempt or get_task(connection, identity).attempt
+            found = read_timeline(connection, identity, chosen)
+    if as_json:
+        data([asdict(one) for one in found])
+        return
+    for one in found:
+        line(f"{one.at:%H:%M:%S} {one.kind:<12} {one.text}")
+        for detail in one.details:
+            line(f"{'':21} - {' '.join(detail.split())}")
+    if not found:
+        line(f"Attempt {chosen} of task {identity} has not begun.")
 
 
 @tasks.command()
@@ -164,6 +201,7 @@ def watch(
 ) -> None:
     """Follow a task live until it is closed. Exit code 0 if it was resolved."""
     from core.tasks import get_task
+    from core.timeline import describe
 
     deadline = time.monotonic() + timeout
     seen, state = 0, None
@@ -180,7 +218,7 @@ def watch(
                 ).fetchall()
             for seq, kind, body, at in entries:
                 seen = seq
-                line(f"{at:%H:%M:%S} {kind}: {summary(body)}")
+                line(f"{at:%H:%M:%S} {kind:<12} {describe(kind, body)}")
             if now.state != state:
                 state = now.state
                 line(f"{now.updated_at:%H:%M:%S} {state}" + (f": {now.reason}" if now.reason else ""))
@@ -189,13 +227,6 @@ def watch(
             if time.monotonic() > deadline:
                 raise CommandFailed(f"task {identity} is still {state} after {timeout:.0f} s")
             time.sleep(0.2)
-
-
-def summary(body: dict[str, Any]) -> str:
-    """A trajectory entry's body as one short line."""
-    parts = (f"{key}={' '.join(str(value).split())}" for key, value in body.items())
-    text = ", ".join(part[:120] for part in parts)
-    return text if len(text) <= 240 else text[:239] + "…"
 
 
 @tasks.command()

@@ -114,6 +114,12 @@ def _make(
     with _secrets_errors():
         held = read_secrets(settings.secrets_folder, team.id, sender)
         made, before = None, True
+        if sender == "linear" and secret is None and (anew or not held):
+            raise CommandFailed(
+                "Linear makes the secret itself: make the webhook there, for the address "
+                f"{_address(team, sender)} of the gateway, then give its signing secret to "
+                f"`penstock team webhook {team.name} linear --given`"
+            )
         if anew or not held:
             made, before = add_secret(settings.secrets_folder, team.id, sender, secret)
     if made is not None:

@@ -8,9 +8,9 @@ from core.database import Database
 from core.eventlog.postgres import PostgresLog
 from core.events import DEFAULT_TEAM, OUTCOMES
 from core.states import TaskState
-from core.work import Budget, Patch, Plan, Verdict, VerdictKind
+from core.work import Budget, Hypothesis, Patch, Plan, Verdict, VerdictKind
 
-PLAN = Plan(goal="g", hypotheses=("h",), steps=(), acceptance=("a",))
+PLAN = Plan(goal="g", hypotheses=(Hypothesis(claim="h"),), steps=(), acceptance=("a",))
 
 
 @pytest.fixture

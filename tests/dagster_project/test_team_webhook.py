@@ -86,6 +86,8 @@ def test_wrong_usage_changes_nothing(penstock: Run, acme: uuid.UUID, tmp_path: P
         (("nobody", "github"), "no team is named"),
         (("default", "github"), "the default team's webhooks are at"),
         (("acme", "slack"), "sends no webhooks to teams"),
+        (("acme", "linear"), "Linear makes the secret itself"),
+        (("acme", "linear", "--rotate"), "--given"),
         (("acme", "github", "--given"), "16 to 500 visible"),
     ):
         with pytest.raises(CommandFailed, match=said):

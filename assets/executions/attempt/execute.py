@@ -5,11 +5,19 @@ in the sandbox; this module only reads files and decides.
 """
 
 import shlex
-import time
 from collections import deque
+from typing import Any
 
 from assets.executions.attempt.candidate_runner import CandidateRunner
 from assets.executions.attempt.checks import Checking
+from assets.executions.attempt.outcomes import (
+    Judged,
+    decode_judged,
+    decode_runner,
+    encode_candidate,
+    encode_judged,
+    encode_runner,
+)
 from assets.executions.attempt.reproduce import (
     find_tests,
     measure_baseline,
@@ -29,7 +37,7 @@ from assets.executions.repository.test_command import COMMAND_FILE, NoTests, num
 from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.targets import Targets, TargetSet, made_targets, test_source
 from assets.executions.trial.worker_client import Worker, WorkerDied
-from core.work import Evidence, Execution, Outcome, Patch, VerdictKind
+from core.work import Evidence, Execution, Outcome, Patch, Verdict, VerdictKind
 from sandbox.environments.wanted import EnvironmentRefused
 from sandbox.protocol import Sandbox
 
@@ -83,11 +91,11 @@ def _run_attempt(attempt: AttemptState) -> Execution:
     except WorkerDied as died:
         return findings.ended(None, f"The suite could not be run on the unchanged commit: {died}.")
     observed = {"tests": len(baseline.run.outcomes), "failing": baseline.failing[:50], "seconds": baseline.run.seconds}
-    attempt.record("observed", {**observed, "notes": list(baseline.notes)})
+    seen = attempt.record("observed", {**observed, "notes": list(baseline.notes)})
     if not baseline.run.outcomes:
-        return findings.ended(None, f"No tests found: `{shlex.join(shown)}` collects nothing.")
+        return _given_up(attempt, seen, f"No tests found: `{shlex.join(shown)}` collects nothing.")
     if not baseline.failing:
-        return findings.ended(None, not_reproduced(attempt, baseline))
+        return _given_up(attempt, seen, not_reproduced(attempt, baseline), baseline)
     if COMMAND_FILE in attempt.extra:
         sets = [made_targets(baseline, "the command that was given to judge the task fails", COMMAND_FILE)]
     elif attempt.derived:
@@ -96,21 +104,28 @@ def _run_attempt(attempt: AttemptState) -> Execution:
         targets = Targets(attempt.checkout.root, baseline, attempt.task)
         sets = targets.sets()
         if not sets:
-            attempt.record("observed", {"unrelated": baseline.failing[:50]})
+            seen = attempt.record("observed", {"unrelated": baseline.failing[:50]})
             asked = targets.question()
             try:
                 measured = measure_with_derived_test(attempt, baseline)
             except WorkerDied as died:
-                return findings.ended(None, f"{asked} The test derived from the issue could not be run: {died}.")
+                return _given_up(attempt, seen, f"{asked} The test derived from the issue could not be run: {died}.")
             if measured is None:
-                return findings.ended(None, f"{asked} {attempt.lacking}".strip())
+                return _given_up(attempt, seen, f"{asked} {attempt.lacking}".strip(), baseline)
             worker, baseline = measured
             sets = _derived_targets(attempt, baseline)
     if not sets:
-        return findings.ended(None, not_reproduced(attempt, baseline))
+        return _given_up(attempt, seen, not_reproduced(attempt, baseline), baseline)
+    attempt.planning.reproduced(seen, baseline, sets, list(attempt.derived))
     findings.reproduction = "issue" if attempt.derived else "tests"
     attempt.choose_engine()
     return _search_target_sets(attempt, worker, baseline, sets)
+
+
+def _given_up(attempt: AttemptState, seen: int, summary: str, baseline: Baseline | None = None) -> Execution:
+    """Ends an attempt in which nothing shows the problem."""
+    attempt.planning.not_reproduced(seen, summary, baseline)
+    return attempt.findings.ended(None, summary)
 
 
 def _derived_targets(attempt: AttemptState, baseline: Baseline) -> list[TargetSet]:
@@ -134,12 +149,11 @@ def _search_target_sets(attempt: AttemptState, worker: Worker, baseline: Baselin
         share = 1 / (len(waiting) + 1) if begun or not waiting else 0.5
         if engine.deliberate:
             share = 1.0  # all the time goes to the likeliest tests
-        until = time.monotonic() + max(share * usable, min(usable, 1.0))
+        until = attempt.journal.now() + max(share * usable, min(usable, 1.0))
         attempt.findings.targets = targets
         if begun:
-            attempt.revise_plan(
-                f"{len(begun)} set(s) of failing tests led to no patch so far. {targets.why.rstrip('.')}"
-            )
+            seen = attempt.record("targets", {"tests": list(targets.tests[:50]), "why": targets.why})
+            attempt.planning.other_tests(seen, targets, len(begun))
         if targets not in begun:
             begun[targets] = _start_search(attempt, worker, baseline, targets, until)
         search = begun[targets]
@@ -161,7 +175,7 @@ def _start_search(
     attempt: AttemptState, worker: Worker, baseline: Baseline, targets: TargetSet, until: float
 ) -> TargetSearch:
     """Starts the engine on one set of failing tests."""
-    began = time.monotonic()
+    began = attempt.journal.now()
     attempt.record("localise", {"targets": list(targets.tests[:50]), "why": targets.why})
     language = attempt.native.language.name if attempt.native else "python"
     check = Checking(attempt.checkout.root, language, lambda: runner.worker, lambda: attempt.left)
@@ -175,6 +189,8 @@ def _start_search(
         should_stop=attempt.should_stop,
         root=attempt.checkout.root,
         until=until,
+        clock=attempt.journal.now,
+        perform=attempt.journal.perform,
         record=attempt.record,
         refusal=attempt.files.refusal,
         search=attempt.search,
@@ -188,7 +204,8 @@ def _start_search(
     attempt.findings.suspicious = locations(engine.suspects)
     attempt.findings.spent("localise", began)
     places = [f"{p.path}:{p.start_line} {p.symbol} {p.score}" for p in attempt.findings.suspicious]
-    attempt.record("observed", {"suspicious": places})
+    seen = attempt.record("observed", {"suspicious": places})
+    attempt.planning.located(seen, attempt.findings.suspicious, baseline, targets)
     return TargetSearch(problem, engine, runner)
 
 
@@ -205,7 +222,7 @@ def _continue_search(attempt: AttemptState, search: TargetSearch, until: float) 
             return found
         search.engine.observe(told)
         search.complete = False
-        if time.monotonic() >= until or (search.drafts and search.engine.deliberate):
+        if attempt.journal.now() >= until or (search.drafts and search.engine.deliberate):
             return None
 
 
@@ -217,56 +234,100 @@ def _best_draft(search: TargetSearch) -> Accepted | None:
 def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Accepted | None, list[Observation]]:
     """Verifies survivors, the most natural first, until one passes the gate. Returns it (None when none passes), and an
     observation of each other one with the reasons; drafts are added to the search."""
-    findings, problem = attempt.findings, search.problem
+    findings = attempt.findings
     told: list[Observation] = []
     verified = 0
-    search.survivors.sort(key=lambda c: -naturalness(c, problem))
+    search.survivors.sort(key=lambda c: -naturalness(c, search.problem))
     while search.survivors and verified < VERIFIED_PER_ROUND and attempt.left >= 0.5:
         attempt.check()
         proposed = search.survivors.pop(0)
-        candidate = minimal(attempt, search, proposed)
-        change = change_of(attempt, candidate)
-        if change.diff in search.verified:
+        judged = _judge_survivor(attempt, search, proposed)
+        search.verified.add(judged.diff)
+        search.broken = judged.broken
+        search.steady = search.steady or judged.steady
+        patch, evidence, verdict = judged.patch, judged.evidence, judged.verdict
+        if patch is None or evidence is None or verdict is None:
+            if search.broken:
+                return None, told
             why = "without edits that the tests do not need, it is a change that was verified before"
             told.append(Observation(proposed, "known", broken=why))
             continue
-        search.verified.add(change.diff)
         verified += 1
-        attempt.record("verify", {"patch": change.diff, "operator": candidate.operator, "rank": verified - 1})
-        doubts = doubts_of_text(search, change)
-        published = _with_derived_test(attempt, change)
-        if grave := [doubt.detail for doubt in doubts if doubt.severity == "fail"]:
-            result = Verification(None, detail=grave[0])
-        else:
-            result = _verified(attempt, search, published)
-        if result.unsteady:
-            search.broken = f"{result.detail}, so no patch can be proven by it"
-            return None, told
-        search.steady = search.steady or result.after is not None
-        patch = Patch(base_commit=attempt.checkout.commit, diff=published.diff)
-        evidence = _evidence(attempt, problem, candidate, published, result).model_copy(update={"doubts": doubts})
-        verdict = judge(evidence, patch)
-        if verdict.verdict is not VerdictKind.FAIL:
-            more = scrutinise(attempt, search, candidate)
-            found = {"doubts": (*doubts, *more.doubts), "supports": more.supports}
-            evidence = evidence.model_copy(update=found)
-            verdict = judge(evidence, patch)
         failed = [check for check in verdict.checks if not check.passed]
         findings.passed_suite += not {"failing-tests-pass", "suite-no-worse"} & {check.name for check in failed}
-        reasons = " ".join([*(check.detail for check in failed), *verdict.reasons])
-        attempt.record("observed", {"verdict": verdict.verdict, "failed": reasons, "detail": result.detail})
-        accepted = Accepted(candidate, patch, evidence, verdict)
+        accepted = Accepted(judged.candidate, patch, evidence, verdict)
         if verdict.verdict is VerdictKind.PASS:
             return accepted, told
         if verdict.verdict is VerdictKind.DRAFT:
             search.add_draft(accepted)
-            told.append(Observation(proposed, "draft", broken=reasons))
+            told.append(Observation(proposed, "draft", broken=reasons_of(verdict)))
             continue
-        findings.reject(candidate, reasons)
-        failure = result.failure_message(problem.baseline.run)
-        seen = proposed if proposed.deliberate else candidate
-        told.append(Observation(seen, "rejected", broken=reasons, message=failure))
+        reasons = reasons_of(verdict)
+        findings.reject(judged.candidate, reasons)
+        seen = attempt.record("rejected", {"candidate": attempt.describe(judged.candidate), "reasons": reasons})
+        attempt.planning.rejected(seen, judged.candidate, reasons)
+        observed = proposed if proposed.deliberate else judged.candidate
+        told.append(Observation(observed, "rejected", broken=reasons, message=judged.failure))
     return None, told
+
+
+def _judge_survivor(attempt: AttemptState, search: TargetSearch, survivor: Candidate) -> Judged:
+    """Makes a survivor minimal, verifies and judges it, as one action of the journal."""
+    findings, runner = attempt.findings, search.runner
+
+    def encode(judged: Judged) -> dict[str, Any]:
+        state = {"timings": findings.timings, "runner": encode_runner(runner, search.proposed)}
+        return {**encode_judged(judged), **state}
+
+    def decode(raw: dict[str, Any]) -> Judged:
+        judged = decode_judged(raw)
+        decode_runner(raw["runner"], search.proposed, runner)
+        findings.timings = raw["timings"]
+        return judged
+
+    return attempt.journal.perform(
+        "judge",
+        {"candidate": attempt.describe(survivor)},
+        [list(search.problem.targets.tests), encode_candidate(survivor), len(search.verified)],
+        lambda: _judged(attempt, search, survivor),
+        encode=encode,
+        decode=decode,
+    )
+
+
+def _judged(attempt: AttemptState, search: TargetSearch, survivor: Candidate) -> Judged:
+    candidate = minimal(attempt, search, survivor)
+    change = change_of(attempt, candidate)
+    if change.diff in search.verified:
+        return Judged(candidate, change.diff, broken=search.broken)
+    attempt.record("verify", {"patch": change.diff, "operator": candidate.operator, "rank": len(search.verified)})
+    doubts = doubts_of_text(search, change)
+    published = _with_derived_test(attempt, change)
+    if grave := [doubt.detail for doubt in doubts if doubt.severity == "fail"]:
+        result = Verification(None, detail=grave[0])
+    else:
+        result = _verified(attempt, search, published)
+    if result.unsteady:
+        broken = f"{result.detail}, so no patch can be proven by it"
+        return Judged(candidate, change.diff, broken=broken)
+    patch = Patch(base_commit=attempt.checkout.commit, diff=published.diff)
+    evidence = _evidence(attempt, search.problem, candidate, published, result).model_copy(update={"doubts": doubts})
+    verdict = judge(evidence, patch)
+    if verdict.verdict is not VerdictKind.FAIL:
+        more = scrutinise(attempt, search, candidate)
+        found = {"doubts": (*doubts, *more.doubts), "supports": more.supports}
+        evidence = evidence.model_copy(update=found)
+        verdict = judge(evidence, patch)
+    observed = {"verdict": verdict.verdict, "failed": reasons_of(verdict), "detail": result.detail}
+    attempt.record("observed", observed)
+    failure = result.failure_message(search.problem.baseline.run)
+    steady = result.after is not None
+    return Judged(candidate, change.diff, patch, evidence, verdict, failure, steady, search.broken)
+
+
+def reasons_of(verdict: Verdict) -> str:
+    """Why a verdict is not a pass: the checks that failed and the reasons for a draft."""
+    return " ".join([*(check.detail for check in verdict.checks if not check.passed), *verdict.reasons])
 
 
 def _with_derived_test(attempt: AttemptState, change: Change) -> Change:
@@ -298,7 +359,7 @@ def _evidence(
 
 def _verified(attempt: AttemptState, search: TargetSearch, change: Change) -> Verification:
     """Applies the change to a clean copy and runs the whole suite there."""
-    began = time.monotonic()
+    began = attempt.journal.now()
     worker = None
     try:
         worker = attempt.take_worker()

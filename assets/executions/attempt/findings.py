@@ -1,6 +1,6 @@
 """What an attempt has found so far, as evidence for the gate and as sentences for the report."""
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,8 @@ class Findings:
     sandbox: str
     engine: str
     files: EditableFiles
-    started: float = field(default_factory=time.monotonic)
+    now: Callable[[], float]
+    """The seconds of its budget that are used."""
     notes: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
     packages: Packages | None = None
@@ -31,6 +32,8 @@ class Findings:
     """Why rules chose the engine, as a sentence."""
     derived: dict[str, str] = field(default_factory=dict)
     """Test files from the task's text that are in the patch: the SHA-256 of their text by path."""
+    derived_suffices: bool = False
+    """Whether the repository's rule lets such a test prove a patch."""
     suspicious: tuple[Location, ...] = ()
     generated: int = 0
     tried: int = 0
@@ -45,8 +48,16 @@ class Findings:
     closest: list[tuple[int, str]] = field(default_factory=list)
 
     def spent(self, step: str, since: float) -> None:
-        """Adds the seconds since `since` (monotonic clock) to a step."""
-        self.timings[step] = round(self.timings.get(step, 0.0) + time.monotonic() - since, 3)
+        """Adds the seconds since `since`, a time of `now`, to a step."""
+        self.add(step, self.now() - since)
+
+    def add(self, step: str, seconds: float) -> None:
+        self.timings[step] = round(self.timings.get(step, 0.0) + seconds, 3)
+
+    @property
+    def total(self) -> float:
+        """Seconds since the beginning, with those for the environment, which are not the budget's."""
+        return round(self.now() + self.timings.get("environment", 0.0), 3)
 
     def count(self, observations: list[Observation]) -> None:
         """Counts candidates and remembers those that came closest."""
@@ -89,6 +100,7 @@ class Findings:
             services=self.services,
             reproduction=self.reproduction,
             derived=self.derived,
+            derived_suffices=bool(self.derived) and self.derived_suffices,
             target_tests=self.targets.tests if self.targets else (),
             relation=self.targets.relation if self.targets else None,
             allowed_paths=(*self.files.paths, *others),
@@ -100,19 +112,18 @@ class Findings:
             ),
             suspicious=self.suspicious,
             notes=tuple(dict.fromkeys(notes)),
-            timings={**self.timings, "total": round(time.monotonic() - self.started, 3)},
+            timings={**self.timings, "total": self.total},
             **fields,
         )
 
     def ended(self, patch: Patch | None, summary: str, evidence: Evidence | None = None) -> Execution:
         """The attempt's result; `evidence` is that of the patch."""
-        seconds = round(time.monotonic() - self.started, 3)
         now = self.evidence()
         if evidence is not None:
             latest = {"candidates": now.candidates, "notes": now.notes, "timings": now.timings}
             now = evidence.model_copy(update=latest)
         return Execution(
-            engine=self.engine, patch=patch, evidence=now, summary=summary, seconds=seconds, chosen=self.chosen
+            engine=self.engine, patch=patch, evidence=now, summary=summary, seconds=self.total, chosen=self.chosen
         )
 
     def patch_summary(self, candidate: Candidate) -> str:

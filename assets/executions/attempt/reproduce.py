@@ -1,7 +1,6 @@
 """Runs the suite on the unchanged commit; when no test fails for the task, looks for another way to reproduce it."""
 
 import hashlib
-import time
 from dataclasses import replace
 
 from assets.executions.attempt.derived.commands import console_scripts
@@ -67,7 +66,7 @@ def find_tests(attempt: AttemptState) -> None:
 def measure_baseline(attempt: AttemptState) -> tuple[Worker, Baseline]:
     """Measures the suite's baseline. When no test fails, measures it again with the given command as one more test, or
     with a test derived from the issue's text. Raises `WorkerDied`."""
-    began = time.monotonic()
+    began = attempt.journal.now()
     worker = attempt.open_worker()
     worker.start()
     worker.wait(attempt.left)
@@ -90,7 +89,7 @@ def measure_with_derived_test(attempt: AttemptState, baseline: Baseline) -> tupl
     when none can be derived. Raises `WorkerDied`."""
     if attempt.derived or attempt.extra or attempt.native is not None:
         return None
-    began = time.monotonic()
+    began = attempt.journal.now()
     made = _derive(attempt, baseline)
     measured = _with_added_test(attempt) if made else None
     attempt.findings.spent("baseline", began)

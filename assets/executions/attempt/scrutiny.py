@@ -3,7 +3,6 @@
 Rivals are other survivors that a maintainer could as well have written. A candidate is also made minimal here.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -96,7 +95,7 @@ def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate
     Python; what is changed in another language is good for a draft at most."""
     if attempt.native is not None:
         return Scrutiny()
-    began = time.monotonic()
+    began = attempt.journal.now()
     kept = search.measurements.find(candidate)
     if kept is None:
         # A search has tried such edits itself, though not at the places that a model found.

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from assets.executions.attempt.findings import Findings, plain
+from assets.executions.attempt.journal import Journal, Store, Unkept
+from assets.executions.attempt.planning import Planning
 from assets.executions.engines.auto import AutoEngine
 from assets.executions.engines.protocol import Candidate, Engine, SearchIndex
 from assets.executions.engines.search.files import EditableFiles
@@ -25,7 +27,7 @@ from assets.executions.repository.test_command import TestCommand
 from assets.executions.trial.baseline import Allowance
 from assets.executions.trial.native_worker import NativeWorker
 from assets.executions.trial.worker_client import PytestWorker, Spare, Worker, WorkerDied
-from core.work import Plan, PlanStep, StepKind, TaskContext, TaskText
+from core.work import Plan, TaskContext, TaskText
 from sandbox.environments.languages.prepare import LanguageEnvironment
 from sandbox.environments.prepare import Options, RegistryUnreachable, TestEnvironment
 from sandbox.environments.services import Services
@@ -74,11 +76,13 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """`revise` is called with each new revision of the plan; `should_stop` is polled several times a second."""
+    """`revise` is called with each new revision of the plan; `should_stop` is polled several times a second. `store`
+    keeps the trajectory in place of `record`, so that an attempt that is run again goes on where it was."""
 
     record: Record = quiet
     revise: Callable[[Plan], None] = _unrevised
     should_stop: Callable[[], bool] = _never
+    store: Store | None = None
 
 
 class AttemptState:
@@ -87,19 +91,19 @@ class AttemptState:
     the task's text, if any, which is added to the patch; `reserve` seconds are held back for verification."""
 
     def __init__(self, given: AttemptInput, engine: Engine, sandbox: Sandbox, callbacks: Callbacks) -> None:
-        self.task, self.context, self.plan, self.checkout = given.task, given.context, given.plan, given.checkout
+        self.task, self.context, self.checkout = given.task, given.context, given.checkout
         self.search = given.search
         self.engine, self.sandbox = engine, sandbox
-        self.record = callbacks.record
+        self.journal = Journal(callbacks.store or Unkept(callbacks.record))
         self.should_stop = _throttled(callbacks.should_stop)
-        self._revise = callbacks.revise
+        self.planning = Planning(given.plan, callbacks.revise, deliberate=engine.deliberate, symbol_at=self._symbol_at)
         settings = given.checkout.settings
         self.test_command = given.test_command or settings.test
         self.budget = settings.narrowed(given.plan.budget)
         self.files = EditableFiles(given.checkout.root, settings, self.test_command)
-        self.findings = Findings(sandbox.name, engine.name, self.files)
+        self.findings = Findings(sandbox.name, engine.name, self.files, self.journal.now)
+        self.findings.derived_suffices = settings.derived_tests == "pass"
         self.findings.notes.extend(given.checkout.notes)
-        self.deadline = self.findings.started + self.budget.seconds
         self.reserve = 2.0
         # No process of this attempt runs for longer than its budget and 30 s.
         wall = self.budget.seconds + 30
@@ -234,13 +238,13 @@ class AttemptState:
 
     @contextlib.contextmanager
     def _apart_from_budget(self) -> Iterator[None]:
-        """Counts the time of what is done inside as the environment's, and adds it to the deadline."""
+        """Counts the time of what is done inside as the environment's, not as the budget's."""
         began = time.monotonic()
         try:
-            yield
+            with self.journal.paused():
+                yield
         finally:
-            self.findings.spent("environment", began)
-            self.deadline += time.monotonic() - began
+            self.findings.add("environment", time.monotonic() - began)
 
     def _older_options(self) -> Options | None:
         """To make the environment with versions of the commit's date; None where a lock file has the versions."""
@@ -256,7 +260,20 @@ class AttemptState:
     @property
     def left(self) -> float:
         """Seconds until the budget is spent."""
-        return self.deadline - time.monotonic()
+        return self.budget.seconds - self.journal.now()
+
+    @property
+    def kept(self) -> bool:
+        """Whether outcomes are kept, so that the attempt can be resumed."""
+        return self.journal.keeps
+
+    def record(self, kind: str, body: dict[str, Any]) -> int:
+        """Appends an entry to the trajectory, before the next action starts, and returns its number."""
+        return self.journal.record(kind, body)
+
+    def _symbol_at(self, path: str, line: int) -> str:
+        source = self.files.get(path)
+        return source.symbol_at(line) if source is not None else ""
 
     def check(self) -> None:
         """Raises `Stopped` once `should_stop` returns true."""
@@ -314,14 +331,6 @@ class AttemptState:
         """The time limits of a run of the suite that may take `seconds` in all."""
         wall = min(4.0, max(1.3, 0.05 * self.budget.seconds))
         return Allowance(max(1.0, seconds), cpu=min(1.0, wall), wall=wall, deferred=0.25 * self.budget.seconds)
-
-    def revise_plan(self, reason: str) -> None:
-        """Stores a new revision of the plan, which targets other failing tests."""
-        step = PlanStep(kind=StepKind.EDIT, goal="Target other failing tests", detail=reason)
-        self.plan = self.plan.model_copy(
-            update={"revision": self.plan.revision + 1, "reason": reason, "steps": (*self.plan.steps, step)}
-        )
-        self._revise(self.plan)
 
     def describe(self, candidate: Candidate) -> str:
         """A candidate in one line, for the trajectory."""

@@ -1,11 +1,11 @@
 """Tries an engine's candidates on one set of failing tests, until enough of them pass or time runs out."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from assets.executions.attempt.candidate_runner import CandidateRunner
 from assets.executions.attempt.findings import statuses, tally
+from assets.executions.attempt.outcomes import Proposed, Tried, decode_tried, encode_candidate, encode_tried
 from assets.executions.attempt.state import AttemptState
 from assets.executions.engines.protocol import Candidate, Engine, Observation, Problem
 from assets.executions.judging.behaviour.measure import Measurement
@@ -59,6 +59,7 @@ class TargetSearch:
     """Candidates in the next batch."""
     pending: list[Candidate] = field(default_factory=list)
     """Candidates that the engine has proposed and that are not tried yet."""
+    proposed: Proposed = field(default_factory=Proposed)
     drafts: list[Accepted] = field(default_factory=list)
     """Verified candidates that are good for a draft only, in the order in which they were verified."""
     survivors: list[Candidate] = field(default_factory=list)
@@ -90,13 +91,13 @@ class TargetSearch:
 def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) -> None:
     """Tries candidates and adds survivors to the search, until a better one is unlikely, or time (`until`, on the
     monotonic clock) or candidates run out."""
-    began = time.monotonic()
+    began = attempt.journal.now()
     findings, engine, runner = attempt.findings, search.engine, search.runner
     new: list[Candidate] = []
     effort_at_first = 0
     search.complete = False
     most = attempt.budget.candidates
-    while not search.broken and search.patient and time.monotonic() < until and findings.tried < most:
+    while not search.broken and search.patient and attempt.journal.now() < until and findings.tried < most:
         attempt.check()
         count = min(search.size, attempt.budget.candidates - findings.tried)
         if new:
@@ -110,18 +111,16 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
         if new and (engine.deliberate or enough(new, following, runner.effort - effort_at_first)):
             search.pending = [*batch, *search.pending]
             break
-        first = attempt.describe(following)
-        attempt.record("try", {"candidates": len(batch), "operators": tally(batch), "first": first})
-        try:
-            observations = runner.try_all(batch, max(0.5, until - time.monotonic()))
-        except WorkerDied as died:
-            findings.notes.append(f"The worker ended while candidates were tried: {died}.")
+        tried = _try_batch(attempt, search, batch, attempt.describe(following), until)
+        if tried.died:
+            findings.notes.append(f"The worker ended while candidates were tried: {tried.died}.")
             findings.tried += len(batch)
-            if not restart(attempt, runner.worker):
+            if not tried.restarted:
                 search.broken = "the process that tries candidates ended and could not be started again"
                 break
-            engine.observe([Observation(candidate, "crash", signature=str(died)) for candidate in batch])
+            engine.observe([Observation(candidate, "crash", signature=tried.died) for candidate in batch])
             continue
+        observations = tried.observations
         findings.count(observations)
         reached = {id(o.candidate) for o in observations} | {id(c) for c in runner.waiting}
         search.pending = [*(c for c in batch if id(c) not in reached), *search.pending]
@@ -130,7 +129,8 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
             effort_at_first = runner.effort
         new.extend(found)
         outcome = {"tried": len(observations), "status": statuses(observations)}
-        attempt.record("observed", {**outcome, "survivors": [attempt.describe(c) for c in found]})
+        seen = attempt.record("observed", {**outcome, "survivors": [attempt.describe(c) for c in found]})
+        attempt.planning.tried(seen, observations)
         engine.observe(observations)
         search.size = min(QUICK_BATCH if runner.quick else BATCH, search.size * 2)
     attempt.check()
@@ -144,6 +144,28 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
         findings.notes.append(
             "Some candidates left traces in the process, so later ones were each tried in a process of their own."
         )
+
+
+def _try_batch(attempt: AttemptState, search: TargetSearch, batch: list[Candidate], first: str, until: float) -> Tried:
+    """Tries candidates, as one action of the journal; `first` describes the first of them."""
+    runner, proposed = search.runner, search.proposed
+    known = len(proposed.candidates)
+    proposed.add(batch)
+
+    def run() -> Tried:
+        try:
+            return Tried(runner.try_all(batch, max(0.5, until - attempt.journal.now())))
+        except WorkerDied as died:
+            return Tried([], str(died), restart(attempt, runner.worker))
+
+    return attempt.journal.perform(
+        "try",
+        {"candidates": len(batch), "operators": tally(batch), "first": first},
+        [list(runner.targets), known, [encode_candidate(candidate) for candidate in batch] if attempt.kept else []],
+        run,
+        encode=lambda tried: encode_tried(tried, proposed, runner),
+        decode=lambda raw: decode_tried(raw, proposed, runner),
+    )
 
 
 def enough(survivors: list[Candidate], following: Candidate, compared: int) -> bool:

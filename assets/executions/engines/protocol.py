@@ -4,10 +4,11 @@
 baseline, the sandbox, trying, verifying, counting and the trajectory.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from assets.executions.engines.search.source import Edit, SourceFile, apply_edits
 from assets.executions.engines.search.spectrum import Suspect
@@ -16,6 +17,7 @@ from assets.executions.trial.targets import TargetSet
 from core.work import Location, ModelUse, TaskContext
 from sandbox.checks import Diagnostic
 
+OutcomeT = TypeVar("OutcomeT")
 SearchIndex = Callable[[str, int], Sequence[Location]]
 """Returns the likeliest places in the repository for a text, at most a given number."""
 
@@ -110,7 +112,7 @@ class Problem:
     root: Path
     """The checkout, read-only."""
     until: float
-    """The deadline, on the monotonic clock."""
+    """The deadline, on `clock`."""
     record: Callable[[str, dict[str, Any]], object]
     """Appends to the trajectory: an action before it begins, an observation after."""
     refusal: Callable[[str], str | None]
@@ -119,9 +121,44 @@ class Problem:
     """Finds places in the repository; None without an index."""
     check: Callable[[Mapping[str, str | None]], Checked] | None = None
     """Runs the repository's linters, type checkers and compilers on changed files (text by path, None: deleted)."""
+    perform: "Perform | None" = None
+    """Carries out an action whose outcome is kept, so that a resumed attempt does not do it again; see `carry_out`."""
+    clock: Callable[[], float] = time.monotonic
+    """Seconds; stands still while an attempt is resumed."""
     language: str = "Python"
     suffixes: tuple[str, ...] = (".py",)
     """Of the program's files, which are in `sources` if it is written in Python."""
+
+    def carry_out(
+        self,
+        kind: str,
+        body: dict[str, Any],
+        key: object,
+        run: Callable[[], OutcomeT],
+        *,
+        encode: Callable[[OutcomeT], Any],
+        decode: Callable[[Any], OutcomeT],
+    ) -> OutcomeT:
+        """The outcome of an action of the engine's own, as `Journal.perform`, which `perform` is in an attempt."""
+        if self.perform is not None:
+            return self.perform(kind, body, key, run, encode=encode, decode=decode)
+        self.record(kind, body)
+        return run()
+
+
+class Perform(Protocol):
+    """`Journal.perform`."""
+
+    def __call__(
+        self,
+        kind: str,
+        body: dict[str, Any],
+        key: object,
+        run: Callable[[], OutcomeT],
+        *,
+        encode: Callable[[OutcomeT], Any],
+        decode: Callable[[Any], OutcomeT],
+    ) -> OutcomeT: ...
 
 
 class Engine(Protocol):

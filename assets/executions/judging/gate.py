@@ -35,7 +35,7 @@ def judge(evidence: Evidence, patch: Patch | None) -> Verdict:
 def weaknesses(evidence: Evidence) -> tuple[str, ...]:
     """Why evidence that passes every check only justifies a draft; empty when it justifies `pass`."""
     found = []
-    if evidence.reproduction != "tests":
+    if evidence.reproduction != "tests" and not evidence.derived_suffices:
         found.append("The failure was reproduced by a test derived from the task's text, not by one of the repository.")
     if (relation := evidence.relation) is not None and relation.related and relation.score < relation.threshold:
         shared = f" beyond this: {'; '.join(relation.shared[:3])}" if relation.shared else ""

@@ -4,6 +4,7 @@ Tests that were stopped on the unchanged commit are run to their end when they c
 not judge the measurement: `gate.judge` does.
 """
 
+import random
 import tempfile
 import time
 from collections.abc import Collection, Mapping
@@ -127,12 +128,13 @@ class _Measuring:
         return before.model_copy(update={"outcomes": outcomes, "stopped": stopped, "complete": complete})
 
     def unsteady(self, wrong: Outcome, runs: int) -> tuple[str, ...]:
-        """Targets with this outcome in one of several runs of the targets alone."""
+        """Targets with this outcome in one of several runs of the targets alone, each in another order."""
         stopped = self._baseline.run.stopped
         targets = [t for t in self._targets if t not in stopped]
         found: dict[str, None] = {}
-        for _ in range(runs if targets else 0):
-            outcomes = outcomes_of(self._fresh(self.allowance, select=targets))
+        for number in range(runs if targets else 0):
+            order = random.Random(number).sample(targets, len(targets))  # noqa: S311 - the same each time
+            outcomes = outcomes_of(self._fresh(self.allowance, select=order))
             found.update(dict.fromkeys(t for t in targets if outcomes.get(t) is wrong))
         return tuple(found)
 

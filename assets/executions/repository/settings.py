@@ -7,7 +7,7 @@ is not ignored.
 import fnmatch
 import re
 import tomllib
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -57,13 +57,15 @@ class RepositoryEnvironment(BaseModel):
 class RepositorySettings(BaseModel):
     """`test`: the test command. `setup`: commands to run before it, each in the sandbox. `paths`: glob
     patterns of the files that a patch may change (`**` crosses folders). `limits`: see `RepositoryLimits`.
-    `environment`: see `RepositoryEnvironment`."""
+    `environment`: see `RepositoryEnvironment`. `derived_tests`: whether a patch that is proven by a test derived from
+    the issue alone is a draft or can pass."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     test: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
     setup: tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...] = ()
     paths: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = ()
+    derived_tests: Literal["draft", "pass"] = "draft"
     limits: RepositoryLimits = RepositoryLimits()
     environment: RepositoryEnvironment = RepositoryEnvironment()
 
@@ -86,10 +88,11 @@ class RepositorySettings(BaseModel):
 
     def narrowed(self, budget: Budget) -> Budget:
         """The given budget, lowered to this repository's limits."""
-        return Budget(
-            seconds=min(budget.seconds, self.limits.seconds or budget.seconds),
-            candidates=min(budget.candidates, self.limits.candidates or budget.candidates),
-        )
+        lower = {
+            "seconds": min(budget.seconds, self.limits.seconds or budget.seconds),
+            "candidates": min(budget.candidates, self.limits.candidates or budget.candidates),
+        }
+        return budget.model_copy(update=lower)
 
 
 def _keys(place: tuple[int | str, ...]) -> list[str]:

@@ -96,6 +96,14 @@ def test_a_test_is_derived_shipped_and_makes_a_draft(source: str, repair: Repair
     assert done.changed_lines < 10, "the derived test is not counted"
 
 
+def test_a_rule_of_the_repository_reaches_the_gate(repair: Repair) -> None:
+    files = {**SHOP, "penstock.toml": "derived_tests = 'pass'\n"}
+    done = repair(files, f"The last page is missing\n\n{next(iter(ISSUES.values()))}", seconds=120)
+    assert done.evidence.derived_suffices
+    assert done.patch is not None, done.summary
+    assert not any("derived from the task's text" in reason for reason in judge(done.evidence, done.patch).reasons)
+
+
 def test_unittest_projects_get_a_test_case(repair: Repair) -> None:
     tests = "import unittest\nfrom shop import pages\n\nclass Pages(unittest.TestCase):\n    def test_even(self):\n"
     files = {

@@ -221,6 +221,20 @@ def test_a_source_that_has_the_name_of_a_standard_module_may_be_changed() -> Non
     assert verdict.verdict is VerdictKind.PASS
 
 
+def test_a_rule_of_the_repository_lets_a_derived_test_prove_a_patch() -> None:
+    path, text = "tests/test_issue_x.py", "def test_x():\n    assert f() == 1"
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    evidence = good(reproduction="issue", derived={path: digest}, changed_paths=("shop/cart.py", path))
+    diff = unified_diff({"shop/cart.py": "a = 1\n", path: None}, {"shop/cart.py": "a = 2\n", path: text})
+    patch = Patch(base_commit="0" * 40, diff=diff)
+    assert judge(evidence, patch).verdict is VerdictKind.DRAFT
+    trusted = evidence.model_copy(update={"derived_suffices": True})
+    assert judge(trusted, patch).verdict is VerdictKind.PASS
+    assert "derived from the task's text" in judge(trusted, patch).proof
+    weak = trusted.model_copy(update={"flaky": ("t",)})
+    assert judge(weak, patch).verdict is VerdictKind.DRAFT, "every other reason still counts"
+
+
 def test_only_the_derived_test_as_it_was_measured_may_be_added() -> None:
     path, text = "tests/test_issue_x.py", "def test_x():\n    assert f() == 1"
     before: dict[str, str | None] = {"shop/cart.py": "a = 1\n", path: None}

@@ -23,11 +23,12 @@ def test_every_setting_is_read() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"tests = 'x'", "unknown key 'tests' (known: test, setup, paths, limits, environment)"),
+        (b"tests = 'x'", "unknown key 'tests' (known: test, setup, paths, derived_tests, limits, environment)"),
         (b"[limits]\nminutes = 1", "unknown key 'limits.minutes'"),
         (b"paths = ['../other']", "leads out of the repository"),
         (b"paths = ['/etc']", "leads out of the repository"),
         (b"test = 5", "test:"),
+        (b"derived_tests = 'always'", "derived_tests: Input should be 'draft' or 'pass'"),
         (b"[limits]\nseconds = -1", "limits.seconds"),
         (b"[environment]\nextras = 'test'", "environment.extras: a list of texts"),
         (b"test = ", "not valid TOML"),

@@ -29,15 +29,16 @@ def test_a_plan_holds_every_kind_of_step_in_order() -> None:
 
 
 def test_hypotheses_name_sources_before_tests() -> None:
-    plan = make_plan("Broken", _context("tests/test_a.py", "a.py", "pkg/conftest.py"), Budget())
-    assert len(plan.hypotheses) == 1
-    assert "a.py:3" in plan.hypotheses[0]
-    assert "named in the traceback" in plan.hypotheses[0]
+    plan = make_plan("Broken", _context("tests/test_a.py", "README.md", "a.py", "pkg/conftest.py"), Budget())
+    (first,) = plan.hypotheses
+    assert first.claim == "the fault is in `thing` (a.py:3)"
+    assert (first.path, first.start_line, first.end_line) == ("a.py", 3, 9)
+    assert first.why == ("named in the traceback",)
 
 
 def test_tests_are_named_when_nothing_else_was_found() -> None:
-    assert "tests/test_a.py" in make_plan("Broken", _context("tests/test_a.py"), Budget()).hypotheses[0]
+    assert "tests/test_a.py" in make_plan("Broken", _context("tests/test_a.py"), Budget()).hypotheses[0].path
 
 
 def test_an_empty_context_is_stated() -> None:
-    assert make_plan("", _context(), Budget()).hypotheses == ("nothing in the index resembles the task",)
+    assert make_plan("", _context(), Budget()).hypotheses[0].claim.startswith("nothing in the index")

@@ -351,6 +351,9 @@ def test_the_certificate_is_the_hosts(world: World) -> None:
         ({"callback_url": "https://hooks.example.org/"}, "callback_secret"),
         ({"callback_url": "https://hooks.example.org/", "callback_secret": "plain"}, "whsec_"),
         ({"callback_url": "https://hooks.example.org/", "callback_secret": "whsec_%%"}, "base64"),
+        ({"callback_url": "https://hooks.example.org/", "callback_secret": "whsec_YWJj"}, "too short"),
+        ({"callback_secret": KEYS[0]}, "callback_url"),
+        ({"mail_to": "team@example.org"}, "mail_server"),
     ],
 )
 def test_settings_that_are_not_safe_are_refused(world: World, given: dict[str, Any], said: str) -> None:

@@ -7,6 +7,7 @@ from core.work import (
     Evidence,
     Execution,
     GateCheck,
+    Hypothesis,
     Location,
     Outcome,
     Packages,
@@ -61,7 +62,7 @@ CONTEXT = TaskContext(
         ),
     ),
 )
-PLAN = Plan(goal="g", hypotheses=("h",), steps=(), acceptance=("a",))
+PLAN = Plan(goal="g", hypotheses=(Hypothesis(claim="h"),), steps=(), acceptance=("a",))
 
 
 def _verdict(kind: VerdictKind) -> Verdict:

@@ -9,7 +9,6 @@
 Without a model, or once its server does not answer, it is the search alone, and says so.
 """
 
-import time
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, auto
 
@@ -83,7 +82,7 @@ class HybridEngine:
         self.suspects = self._search.suspects
         python = problem.language == "Python"
         self.deliberate = not python
-        began = time.monotonic()
+        began = problem.clock()
         total = max(0.0, problem.until - began)
         self._limited = replace(problem, until=began + MODEL_SHARE * total)
         self._turn = Turn.FIRST if python else Turn.TOOLS
@@ -181,7 +180,7 @@ class HybridEngine:
         """Whether the search's turn ends before these candidates."""
         self._top = max(self._top, *(candidate.priority for candidate in found))
         unlikely = self._in_turn >= LEAST_TRIED and found[0].priority < UNLIKELY * self._top
-        return unlikely or time.monotonic() >= self._turn_until
+        return unlikely or self._problem.clock() >= self._turn_until
 
     def _next_turn(self) -> None:
         self._turn, self._in_turn = Turn(self._turn + 1), 0
@@ -196,7 +195,7 @@ class HybridEngine:
             self._next_turn()
             if not self._search.suspect(lines):
                 self._next_turn()
-            self._turn_until = time.monotonic() + self._again_seconds
+            self._turn_until = self._problem.clock() + self._again_seconds
             return []
         return self._from_samples(advice) if self._turn is Turn.SAMPLES else self._from_tools(advice)
 

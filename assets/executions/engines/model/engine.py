@@ -6,7 +6,6 @@ other engine's, and the model receives the outcome. A server that is down is not
 """
 
 import json
-import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from typing import TypeVar
@@ -34,6 +33,8 @@ from core.chat.protocol import (
 )
 from core.work import ModelUse
 
+from . import answers
+from .answers import Answered
 from .briefing import as_text, places_text, tests_text
 from .conversation import CHARACTERS_PER_TOKEN, Conversation
 from .options import ModelOptions
@@ -79,6 +80,8 @@ class ModelEngine:
         self._actions: Counter[str] = Counter()
         self.suspects: list[Suspect] = []
         self.generated = 0
+        self.survives = False
+        """Whether the work goes on without a server that does not answer, which is an outcome then."""
         self.faults: list[str] = []
         self.notes: list[str] = []
         self.ending = ""
@@ -194,7 +197,7 @@ class ModelEngine:
     ) -> Completion | BadAnswer | None:
         """One answer within all bounds, whose cost is counted; None, with `ending` set, when none can be requested.
         Raises `ChatUnavailable`."""
-        left = self._problem.until - time.monotonic()
+        left = self._problem.until - self._problem.clock()
         if left < _LAST_MOMENT:
             self.ending = "the time is used up"
         elif (spent := self._options.spent(self._used, self._steps)) is not None:
@@ -202,28 +205,43 @@ class ModelEngine:
         if self.ending:
             return None
         asked = {"step": self._steps + 1, "tokens": self._used.tokens, "money": self._used.money}
-        self._problem.record("ask", {**asked, **({"for": purpose} if purpose else {})})
-        try:
-            answer = (chat or self._chat).complete(
-                messages, tools, schema, seconds=left, left=self._options.left(self._used)
-            )
-        except OverBudget as error:
-            self.ending = self._options.too_little(error)
+
+        def ask() -> Answered:
+            try:
+                bound = self._options.left(self._used)
+                return Answered((chat or self._chat).complete(messages, tools, schema, seconds=left, left=bound))
+            except (BadAnswer, OverBudget) as error:
+                return Answered(mistake=error)
+            except ChatUnavailable as error:
+                late = self._problem.clock() >= self._problem.until - _LAST_MOMENT
+                if not (late or self.survives):
+                    self._used = self._used + error.usage
+                    raise
+                return Answered(mistake=error, late=late)
+
+        answered = self._problem.carry_out(
+            "ask",
+            {**asked, **({"for": purpose} if purpose else {})},
+            [self._steps + 1, self._identity, self._prompts.hashes, purpose, _heard(messages, purpose)],
+            ask,
+            encode=answers.encode,
+            decode=lambda raw: answers.decode(raw, schema),
+        )
+        self._used = self._used + answered.usage
+        mistake = answered.mistake
+        if isinstance(mistake, OverBudget):
+            self.ending = self._options.too_little(mistake)
             self._problem.record("observed", {"answer": f"Not asked: {self.ending}"})
             return None
-        except (BadAnswer, ChatUnavailable) as error:
-            self._steps += 1
-            self._used = self._used + error.usage
-            self._problem.record("observed", {"answer": f"{type(error).__name__}: {error}"[:MAX_RECORDED]})
-            if isinstance(error, BadAnswer):
-                return error
-            if time.monotonic() < self._problem.until - _LAST_MOMENT:
-                raise
+        self._steps += 1
+        if mistake is not None:
+            self._problem.record("observed", {"answer": f"{type(mistake).__name__}: {mistake}"[:MAX_RECORDED]})
+        if answered.late:
             self.ending = "the time is used up"  # the budget ended the request, not the server
             return None
-        self._steps += 1
-        self._used = self._used + answer.usage
-        return answer
+        if isinstance(mistake, ChatUnavailable):
+            raise mistake
+        return mistake if mistake is not None else answered.completion
 
     def consult(
         self, purpose: str, rules: str, question: str, schema: type[Answer], chat: ChatModel | None = None
@@ -327,5 +345,11 @@ class ModelEngine:
             ),
             count=str(len(files)),
             steps=str(self._options.steps - self._steps),
-            seconds=str(max(0, int(problem.until - time.monotonic()))),
+            seconds=str(max(0, int(problem.until - problem.clock()))),
         )
+
+
+def _heard(messages: list[Message], purpose: str) -> list[list[str]]:
+    """What tells one request from another in an attempt that is resumed. The opening of a conversation is left out: it
+    says how much time is left."""
+    return [[message.role, message.text] for message in messages[0 if purpose else 2 :]]
