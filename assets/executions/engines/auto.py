@@ -46,7 +46,7 @@ class AutoEngine:
 
     @property
     def deliberate(self) -> bool:
-        return self._engine.deliberate
+        return self._chosen is not None and self._chosen.deliberate
 
     @property
     def ending(self) -> str:

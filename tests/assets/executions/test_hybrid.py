@@ -7,15 +7,20 @@ from typing import Any
 
 import pytest
 
+from assets.executions.attempt.execute import execute
+from assets.executions.attempt.state import AttemptInput, Callbacks
 from assets.executions.engines.auto import AutoEngine
 from assets.executions.engines.hybrid.engine import AS_SEARCH, HybridEngine
 from assets.executions.engines.open_engine import EngineChoice, open_engine
 from assets.executions.judging.gate import judge
+from assets.plans.planner import make_plan
 from core.chat import UnknownChatModel
 from core.settings import Settings
-from core.work import Execution, VerdictKind
+from core.work import Budget, Execution, TaskContext, TaskText, VerdictKind
+from sandbox.protocol import Sandbox
 
 from .conftest import Files
+from .test_resume import Killed, MemoryStore
 
 Repair = Callable[..., Execution]
 
@@ -314,3 +319,37 @@ def test_auto_without_a_model_is_the_search(repair: Repair, tmp_path: Path) -> N
     assert isinstance(engine, AutoEngine) and engine.name == "auto" and not engine.any_language
     done = repair(EASY, "cheapest() gives the dearest", engine=engine)
     assert done.engine == "search" and "no chat model is configured" in done.chosen
+
+
+def test_a_killed_attempt_pays_no_question_twice(
+    checkout: Callable[[Files], Any], bubblewrap: Sandbox, settings: Settings, chat_server: Any
+) -> None:
+    made = checkout(FILES)
+    title, _, body = ISSUE.partition("\n")
+    context = TaskContext(source="test", commit=made.commit, index_version="1", models=(), locations=())
+    samples = {0: sample(WRONG), 1: sample(RIGHT), 2: sample(WRONG)}
+
+    def script(request: Any) -> Any:
+        asks_places = "places" in request.schema["properties"]
+        return chat_server.reply(PLACE if asks_places else samples[request.seed])
+
+    def run(store: MemoryStore) -> Execution:
+        given = AttemptInput(TaskText(title=title, body=body), context, make_plan(title, context, Budget()), made)
+        return execute(given, open_engine(EngineChoice("hybrid"), settings), bubblewrap, Callbacks(store=store))
+
+    chat_server.script = script
+    undisturbed = MemoryStore()
+    expected = run(undisturbed)
+    assert expected.patch is not None and expected.model is not None and len(chat_server.requests) == 4
+    asks = [number for number, kind in enumerate(undisturbed.kinds) if kind == "ask"]
+    last = asks[-1] + 1 + sum(entry.outcome is not None for entry in undisturbed.kept[: asks[-1]])
+    for call, paid in ((last, 1), (last + 1, 1), (last + 4, 0)):
+        store = MemoryStore(dies_at=call, after=call != last + 1)
+        with pytest.raises(Killed):
+            run(store)
+        store.dies_at, before = None, len(chat_server.requests)
+        ended = run(store)
+        assert len(chat_server.requests) - before == paid, call
+        assert ended.patch == expected.patch and ended.model is not None
+        kept = {"steps", "prompt_tokens", "completion_tokens", "actions"}
+        assert ended.model.model_dump(include=kept) == expected.model.model_dump(include=kept)

@@ -21,7 +21,16 @@ from assets.executions.engines.search.source import Edit
 from assets.executions.repository.checkout import Checkout
 from assets.plans.planner import make_plan
 from core.chat import open_chat_spec
-from core.chat.protocol import Completion, FinishReason, MalformedAnswer, Refused, ToolCall, Usage
+from core.chat.protocol import (
+    ChatUnavailable,
+    Completion,
+    FinishReason,
+    MalformedAnswer,
+    OverBudget,
+    Refused,
+    ToolCall,
+    Usage,
+)
 from core.trajectory import Entry
 from core.work import Budget, Execution, Plan, TaskContext, TaskText
 from sandbox.protocol import Sandbox
@@ -378,11 +387,15 @@ def test_candidates_come_back_as_they_were(pieces: tuple[Edit, ...]) -> None:
         Answered(Completion("x", (ToolCall("1", "read", {"path": "a"}, ""),), FinishReason.LENGTH, Usage(1, 2, 3, 4))),
         Answered(mistake=Refused("too long", Usage(1))),
         Answered(mistake=MalformedAnswer("no JSON", Usage(1, money=0.5))),
+        Answered(mistake=ChatUnavailable("gone", Usage(retries=2)), late=True),
+        Answered(mistake=OverBudget("too much", "money")),
     ],
 )
 def test_answers_come_back_as_they_were(answered: Answered) -> None:
     back = answers.decode(json.loads(json.dumps(answers.encode(answered))))
     assert back.completion == answered.completion
     assert back.usage == answered.usage
-    assert isinstance(back.mistake, Refused) == isinstance(answered.mistake, Refused)
+    assert type(back.mistake) is type(answered.mistake)
+    assert back.late == answered.late
+    assert getattr(back.mistake, "bound", "") == getattr(answered.mistake, "bound", "")
     assert str(back.mistake) == str(answered.mistake)

@@ -52,6 +52,7 @@ class Advice:
         if self._problem is problem:
             return False
         self._problem = problem
+        self.model.survives = problem.language == "Python"
         self.model.start(problem)
         return True
 

@@ -5,41 +5,60 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core.chat.protocol import BadAnswer, Completion, FinishReason, MalformedAnswer, Refused, ToolCall, Usage
+from core.chat.protocol import (
+    BadAnswer,
+    ChatUnavailable,
+    Completion,
+    FinishReason,
+    MalformedAnswer,
+    OverBudget,
+    Refused,
+    ToolCall,
+    Usage,
+)
 
-_MISTAKES: dict[str, type[BadAnswer]] = {kind.__name__: kind for kind in (BadAnswer, Refused, MalformedAnswer)}
+Mistake = BadAnswer | ChatUnavailable | OverBudget
+_MISTAKES: dict[str, type[BadAnswer] | type[ChatUnavailable]] = {
+    one.__name__: one for one in (BadAnswer, Refused, MalformedAnswer, ChatUnavailable)
+}
 
 
 @dataclass(frozen=True)
 class Answered:
-    """What came of one request: an answer, or the mistake that was made instead of one."""
+    """What came of one request: an answer, or why there is none. `late`: the time was over meanwhile."""
 
     completion: Completion | None = None
-    mistake: BadAnswer | None = None
+    mistake: Mistake | None = None
+    late: bool = False
 
     @property
     def usage(self) -> Usage:
         if self.completion is not None:
             return self.completion.usage
-        return self.mistake.usage if self.mistake is not None else Usage()
+        return self.mistake.usage if isinstance(self.mistake, BadAnswer | ChatUnavailable) else Usage()
 
 
 def encode(answered: Answered) -> dict[str, Any]:
-    raw: dict[str, Any] = {"usage": asdict(answered.usage)}
+    raw: dict[str, Any] = {"usage": asdict(answered.usage), "late": answered.late}
     if (answer := answered.completion) is not None:
         calls = [[call.id, call.name, dict(call.arguments), call.problem] for call in answer.calls]
-        value = answer.value.model_dump(mode="json") if answer.value is not None else None
-        raw["answer"] = {"text": answer.text, "calls": calls, "finish": answer.finish, "value": value}
+        raw["answer"] = {"text": answer.text, "calls": calls, "finish": answer.finish}
+        if answer.value is not None:
+            raw["answer"]["value"] = answer.value.model_dump(mode="json")
     if (mistake := answered.mistake) is not None:
-        raw["mistake"] = {"kind": type(mistake).__name__, "said": str(mistake)}
+        bound = mistake.bound if isinstance(mistake, OverBudget) else ""
+        raw["mistake"] = {"kind": type(mistake).__name__, "said": str(mistake), "bound": bound}
     return raw
 
 
 def decode(raw: dict[str, Any], schema: type[BaseModel] | None = None) -> Answered:
+    """Raises `ValueError` and `LookupError` for what cannot be read."""
     usage = Usage(**raw["usage"])
     if (answer := raw.get("answer")) is not None:
         calls = tuple(ToolCall(*call) for call in answer["calls"])
-        value = schema.model_validate(answer["value"]) if schema and answer["value"] is not None else None
+        value = schema.model_validate(answer["value"]) if schema is not None and "value" in answer else None
         return Answered(Completion(answer["text"], calls, FinishReason(answer["finish"]), usage, value))
     mistake = raw["mistake"]
-    return Answered(mistake=_MISTAKES.get(mistake["kind"], BadAnswer)(mistake["said"], usage))
+    if mistake["kind"] == OverBudget.__name__:
+        return Answered(mistake=OverBudget(mistake["said"], mistake["bound"]))
+    return Answered(mistake=_MISTAKES[mistake["kind"]](mistake["said"], usage), late=raw["late"])

@@ -80,6 +80,8 @@ class ModelEngine:
         self._actions: Counter[str] = Counter()
         self.suspects: list[Suspect] = []
         self.generated = 0
+        self.survives = False
+        """Whether the work goes on without a server that does not answer, which is an outcome then."""
         self.faults: list[str] = []
         self.notes: list[str] = []
         self.ending = ""
@@ -204,40 +206,42 @@ class ModelEngine:
             return None
         asked = {"step": self._steps + 1, "tokens": self._used.tokens, "money": self._used.money}
 
-        def run() -> Answered:
-            bound = self._options.left(self._used)
+        def ask() -> Answered:
             try:
+                bound = self._options.left(self._used)
                 return Answered((chat or self._chat).complete(messages, tools, schema, seconds=left, left=bound))
-            except BadAnswer as error:
+            except (BadAnswer, OverBudget) as error:
                 return Answered(mistake=error)
+            except ChatUnavailable as error:
+                late = self._problem.clock() >= self._problem.until - _LAST_MOMENT
+                if not (late or self.survives):
+                    self._used = self._used + error.usage
+                    raise
+                return Answered(mistake=error, late=late)
 
-        try:
-            answered = self._problem.carry_out(
-                "ask",
-                {**asked, **({"for": purpose} if purpose else {})},
-                [self._steps, self._identity, self._prompts.hashes, purpose, _heard(messages)],
-                run,
-                encode=answers.encode,
-                decode=lambda raw: answers.decode(raw, schema),
-            )
-        except OverBudget as error:
-            self.ending = self._options.too_little(error)
+        answered = self._problem.carry_out(
+            "ask",
+            {**asked, **({"for": purpose} if purpose else {})},
+            [self._steps + 1, self._identity, self._prompts.hashes, purpose, _heard(messages, purpose)],
+            ask,
+            encode=answers.encode,
+            decode=lambda raw: answers.decode(raw, schema),
+        )
+        self._used = self._used + answered.usage
+        mistake = answered.mistake
+        if isinstance(mistake, OverBudget):
+            self.ending = self._options.too_little(mistake)
             self._problem.record("observed", {"answer": f"Not asked: {self.ending}"})
             return None
-        except ChatUnavailable as error:
-            self._steps += 1
-            self._used = self._used + error.usage
-            self._problem.record("observed", {"answer": f"{type(error).__name__}: {error}"[:MAX_RECORDED]})
-            if self._problem.clock() < self._problem.until - _LAST_MOMENT:
-                raise
+        self._steps += 1
+        if mistake is not None:
+            self._problem.record("observed", {"answer": f"{type(mistake).__name__}: {mistake}"[:MAX_RECORDED]})
+        if answered.late:
             self.ending = "the time is used up"  # the budget ended the request, not the server
             return None
-        self._steps += 1
-        self._used = self._used + answered.usage
-        if (mistake := answered.mistake) is not None:
-            self._problem.record("observed", {"answer": f"{type(mistake).__name__}: {mistake}"[:MAX_RECORDED]})
-            return mistake
-        return answered.completion
+        if isinstance(mistake, ChatUnavailable):
+            raise mistake
+        return mistake if mistake is not None else answered.completion
 
     def consult(
         self, purpose: str, rules: str, question: str, schema: type[Answer], chat: ChatModel | None = None
@@ -345,7 +349,7 @@ class ModelEngine:
         )
 
 
-def _heard(messages: Sequence[Message]) -> list[list[str]]:
-    """What tells one request from another in an attempt that is resumed. The opening is left out: it says how much time
-    is left."""
-    return [[message.role, message.text] for message in messages[2:]]
+def _heard(messages: list[Message], purpose: str) -> list[list[str]]:
+    """What tells one request from another in an attempt that is resumed. The opening of a conversation is left out: it
+    says how much time is left."""
+    return [[message.role, message.text] for message in messages[0 if purpose else 2 :]]
