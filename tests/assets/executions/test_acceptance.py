@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.executions.attempt import execute
+from assets.executions.attempt import execute, survivors
 from assets.executions.attempt.scrutiny import Scrutiny
 from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks
 from assets.executions.attempt.try_candidates import TargetSearch
@@ -85,7 +85,7 @@ def measuring(attempt: AttemptState, verify: Callable[[Change], Verification]) -
     attempt.command = None  # type: ignore[assignment]
     attempt.take_worker = attempt.prepare_worker = lambda: None  # type: ignore[method-assign,assignment,return-value]
     return patch.multiple(
-        execute,
+        survivors,
         verify=lambda worker, root, change, suite, allowance: verify(change),
         scrutinise=lambda *_: Scrutiny(),
         doubts_of_text=lambda *_: (),
@@ -136,7 +136,7 @@ def test_what_is_accepted_is_exactly_what_the_gate_does_not_fail(
     search.survivors.append(candidate)
     said = Verification(applies, after if applies else None, tuple(flaky))
     with measuring(attempt, lambda change: said):
-        found, observed = execute.verify_survivors(attempt, search)
+        found, observed = survivors.verify_survivors(attempt, search)
     others = [change.path for change in candidate.whole if attempt.files.refusal(change.path) is None]
     evidence = Evidence(
         sandbox="nowhere",
@@ -181,9 +181,9 @@ def _good_is(number: int | None) -> Callable[[Change], Verification]:
     return verify
 
 
-@pytest.mark.parametrize("good", [0, execute.VERIFIED_PER_ROUND + 5])
+@pytest.mark.parametrize("good", [0, survivors.VERIFIED_PER_ROUND + 5])
 def test_a_good_survivor_is_found_however_many_are_rejected_before_it(root: Path, good: int) -> None:
-    attempt, search = _many(root, execute.VERIFIED_PER_ROUND + 6)
+    attempt, search = _many(root, survivors.VERIFIED_PER_ROUND + 6)
     with measuring(attempt, _good_is(good)), patch.object(execute, "try_candidates"):
         found = execute._continue_search(attempt, search, attempt.journal.now() + 60)
     assert found is not None and f"+b = {good}\n" in found.patch.diff
@@ -200,7 +200,7 @@ def test_the_summary_says_what_was_rejected(root: Path) -> None:
     attempt, search = _many(root, 10)
     with measuring(attempt, _good_is(None)), patch.object(execute, "try_candidates"):
         execute._continue_search(attempt, search, attempt.journal.now())
-    counted = f"({execute.VERIFIED_PER_ROUND} rejected by the gate, {10 - execute.VERIFIED_PER_ROUND} not verified)"
+    counted = f"({survivors.VERIFIED_PER_ROUND} rejected by the gate, {10 - survivors.VERIFIED_PER_ROUND} not verified)"
     assert counted in attempt.findings.no_patch_summary("")
 
 
