@@ -38,12 +38,20 @@ def read_timeline(connection: Connection[Any], task_id: uuid.UUID, attempt: int)
         "WHERE task_id = %(task)s AND attempt = %(attempt)s) - %(half)s) ORDER BY seq",
         {"task": task_id, "attempt": attempt, "half": MOST // 2},
     ).fetchall()
-    plans = connection.execute(
-        "SELECT at, body FROM plan_revisions WHERE task_id = %s AND attempt = %s ORDER BY revision", (task_id, attempt)
-    ).fetchall()
     found = [Moment(at, seq, kind, describe(kind, body)) for at, seq, kind, body in entries]
-    found += [moment_of(Plan.model_validate(body), at) for at, body in plans]
+    found += [moment_of(plan, at) for plan, at in read_plans(connection, task_id, attempt)]
     return sorted(found, key=lambda one: (one.seq, one.revision or 0))
+
+
+def read_plans(
+    connection: Connection[Any], task_id: uuid.UUID, attempt: int, *, after: int = 0
+) -> list[tuple[Plan, datetime]]:
+    """The revisions of an attempt's plan after that of number `after`, in order."""
+    rows = connection.execute(
+        "SELECT body, at FROM plan_revisions WHERE task_id = %s AND attempt = %s AND revision > %s ORDER BY revision",
+        (task_id, attempt, after),
+    ).fetchall()
+    return [(Plan.model_validate(body), at) for body, at in rows]
 
 
 def latest_plan(connection: Connection[Any], task_id: uuid.UUID, attempt: int) -> Plan | None:
@@ -64,6 +72,11 @@ def moment_of(plan: Plan, at: datetime) -> Moment:
         )
     text = f"revision {plan.revision}, because {plan.reason}" if plan.cause else plan.reason
     return Moment(at, plan.cause.seq if plan.cause else 0, "plan", text, details, plan.revision)
+
+
+def describe_plan(plan: Plan) -> str:
+    """A revision of a plan as one line."""
+    return f"revision {plan.revision} ({plan.reason}). {' '.join(plan.changes)}".rstrip()
 
 
 def describe(kind: str, body: Mapping[str, Any]) -> str:
@@ -157,6 +170,7 @@ def _resume(body: Mapping[str, Any]) -> str:
 _SAID: dict[str, Any] = {
     "retrieve": lambda body: f"looks for places in {body['source']}",
     "environment": lambda body: _short(body.get("step") or f"refused: {body['refused']}", 300),
+    "begin": lambda body: f"begins with the engine {body['engine']} and a budget of {body['seconds']:.0f} s",
     "reproduce": _reproduce,
     "observed": _observed,
     "cover": lambda body: f"measures what {_first(body['failing'])} and {body['passing']} passing tests execute",

@@ -222,10 +222,10 @@ def watch(
 ) -> None:
     """Follow a task live until it is closed. Exit code 0 if it was resolved."""
     from core.tasks import get_task
-    from core.timeline import describe
+    from core.timeline import describe, describe_plan, read_plans
 
     deadline = time.monotonic() + timeout
-    seen, state, attempt = 0, None, 0
+    seen, revision, state, attempt = 0, 0, None, 0
     with opened() as database:
         here = team_of(database, team)
         identity = find_task(database, here, task)
@@ -233,15 +233,19 @@ def watch(
             with database.team(here) as connection:
                 now = get_task(connection, identity)
                 if now.attempt != attempt:  # its entries are numbered from 1
-                    seen, attempt = 0, now.attempt
+                    seen, revision, attempt = 0, 0, now.attempt
                 entries = connection.execute(
                     "SELECT seq, kind, body, at FROM trajectory WHERE task_id = %s AND attempt = %s AND seq > %s "
                     "ORDER BY seq LIMIT 500",
                     (identity, now.attempt, seen),
                 ).fetchall()
+                revisions = read_plans(connection, identity, now.attempt, after=revision)
             for seq, kind, body, at in entries:
                 seen = seq
                 line(f"{at:%H:%M:%S} {kind:<12} {describe(kind, body)}")
+            for plan, at in revisions:
+                revision = plan.revision
+                line(f"{at:%H:%M:%S} {'plan':<12} {describe_plan(plan)}")
             if now.state != state:
                 state = now.state
                 line(f"{now.updated_at:%H:%M:%S} {state}" + (f": {now.reason}" if now.reason else ""))

@@ -10,6 +10,7 @@ from collections import deque
 from assets.executions.attempt.candidate_runner import CandidateRunner
 from assets.executions.attempt.checks import Checking
 from assets.executions.attempt.covering import coverage
+from assets.executions.attempt.journal import BEGIN
 from assets.executions.attempt.native_runner import NativeRunner
 from assets.executions.attempt.reproduce import (
     find_tests,
@@ -40,6 +41,7 @@ def execute(given: AttemptInput, engine: Engine, sandbox: Sandbox, callbacks: Ca
     `callbacks.should_stop` returns true.
     """
     attempt = AttemptState(given, engine, sandbox, callbacks)
+    attempt.record(BEGIN, {"engine": engine.name, "seconds": attempt.budget.seconds})
     try:
         ended = _run_attempt(attempt)
     finally:

@@ -21,7 +21,8 @@ from core.trajectory import Entry
 OutcomeT = TypeVar("OutcomeT")
 APART = frozenset({"environment"})
 """Kinds of entries that are written anew each time, since what they are about may be in a cache by then."""
-RESUME = "resume"
+BEGIN, RESUME = "begin", "resume"
+"""The first entry of an execution, behind those of earlier stages; and that of one which goes on."""
 MAX_OUTCOME = 16 << 20
 """Bytes of one outcome, before it is compressed; an action with a longer one is carried out again."""
 
@@ -162,9 +163,11 @@ class Journal:
 
 
 def _valid(entries: Sequence[Entry]) -> list[Entry]:
-    """The entries to follow: where a run was resumed, those of the run before that it did not reach are left out."""
+    """The entries to follow, from the beginning of the execution: where a run was resumed, those of the run before that
+    it did not reach are left out."""
     kept: list[Entry] = []
-    for entry in entries:
+    begins = next((n for n, entry in enumerate(entries) if entry.kind == BEGIN), len(entries))
+    for entry in entries[begins:]:
         if entry.kind == RESUME:
             after = entry.body.get("after", 0)
             kept = [one for one in kept if one.seq <= after]

@@ -82,7 +82,7 @@ def test_a_bug_is_repaired_with_complete_evidence(repair: Repair, tmp_path: Path
     assert counts.generated >= counts.tried >= counts.passed_failing_tests >= counts.passed_whole_suite == 1
     assert done.evidence.suspicious[0].path == "cart.py"
     assert {"baseline", "localise", "search", "verify", "total"} <= set(done.evidence.timings)
-    assert recorded[0] == "reproduce" and recorded[-1] == "end" and "verify" in recorded
+    assert recorded[:2] == ["begin", "reproduce"] and recorded[-1] == "end" and "verify" in recorded
     assert "return min" in (applied(SHOP, done.patch.diff, tmp_path / "applied") / "cart.py").read_text()
 
 

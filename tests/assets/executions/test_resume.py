@@ -9,7 +9,7 @@ import pytest
 
 from assets.executions.attempt import covering, outcomes
 from assets.executions.attempt.execute import execute
-from assets.executions.attempt.journal import RESUME, Journal
+from assets.executions.attempt.journal import BEGIN, RESUME, Journal
 from assets.executions.attempt.state import AttemptInput, Callbacks
 from assets.executions.engines.model import answers
 from assets.executions.engines.model.answers import Answered
@@ -243,6 +243,12 @@ def test_another_course_is_taken_up_where_it_begins(attempt: Callable[..., Execu
     assert store.kinds.count(RESUME) == 1
 
 
+def _begun(store: MemoryStore) -> Journal:
+    journal = Journal(store)
+    journal.record(BEGIN, {})
+    return journal
+
+
 def _perform(journal: Journal, key: object, run: Callable[[], Any], decode: Callable[[Any], Any] = lambda x: x) -> Any:
     return journal.perform("act", {}, key, run, encode=lambda x: x, decode=decode)
 
@@ -253,23 +259,36 @@ def _not_run() -> Any:
 
 def test_an_unreadable_outcome_is_worked_for_again() -> None:
     store = MemoryStore()
-    journal = Journal(store)
-    assert _perform(journal, 1, lambda: {"n": 1}) == {"n": 1}
-    assert _perform(Journal(store), 1, _not_run) == {"n": 1}
-    for broken in (b"", b"no", store.kept[0].outcome[:-3] if store.kept[0].outcome else b""):
-        store.kept[0] = replace(store.kept[0], outcome=broken)
-        assert _perform(Journal(store), 1, lambda: {"n": 2}) == {"n": 2}
+    assert _perform(_begun(store), 1, lambda: {"n": 1}) == {"n": 1}
+    assert _perform(_begun(store), 1, _not_run) == {"n": 1}
+    for broken in (b"", b"no", store.kept[1].outcome[:-3] if store.kept[1].outcome else b""):
+        store.kept[1] = replace(store.kept[1], outcome=broken)
+        assert _perform(_begun(store), 1, lambda: {"n": 2}) == {"n": 2}
     assert len([entry for entry in store.kept if entry.kind == "act"]) == 1
 
     def refuses(raw: Any) -> Any:
         raise KeyError("n")
 
-    assert _perform(Journal(store), 1, lambda: {"n": 3}, refuses) == {"n": 3}
+    assert _perform(_begun(store), 1, lambda: {"n": 3}, refuses) == {"n": 3}
+
+
+def test_entries_of_earlier_stages_are_not_followed() -> None:
+    store = MemoryStore()
+    for kind in ("retrieve", "observed"):
+        store.append(kind, {}, 0.0)
+    journal = Journal(store)
+    assert not journal.following
+    assert journal.record(BEGIN, {}) == 3
+    assert _perform(journal, 1, lambda: 1) == 1
+    assert store.kinds == ["retrieve", "observed", BEGIN, "act"]
+    again = Journal(store)
+    assert again.record(BEGIN, {}) == 3
+    assert _perform(again, 1, _not_run) == 1
 
 
 def test_entries_inside_of_an_action_go_with_it() -> None:
     store = MemoryStore()
-    journal = Journal(store)
+    journal = _begun(store)
 
     def outer() -> int:
         journal.record("observed", {})
@@ -277,9 +296,9 @@ def test_entries_inside_of_an_action_go_with_it() -> None:
 
     assert _perform(journal, "outer", outer) == 2
     journal.record("end", {})
-    again = Journal(store)
+    again = _begun(store)
     assert _perform(again, "outer", _not_run) == 2
-    assert again.record("end", {}) == 4
+    assert again.record("end", {}) == 5
     assert not again.following
     assert again.taken_over == 1
 
@@ -288,7 +307,7 @@ def test_the_clock_stands_while_the_journal_is_followed(monkeypatch: pytest.Monk
     at = 100.0
     monkeypatch.setattr("assets.executions.attempt.journal.time.monotonic", lambda: at)
     store = MemoryStore()
-    journal = Journal(store)
+    journal = _begun(store)
     at += 5
     _perform(journal, 1, lambda: 1)
     at += 5
@@ -296,7 +315,7 @@ def test_the_clock_stands_while_the_journal_is_followed(monkeypatch: pytest.Monk
         at += 50
     assert journal.now() == 10
     journal.record("observed", {})
-    again = Journal(store)
+    again = _begun(store)
     at += 1000
     assert again.now() == 0
     _perform(again, 1, _not_run)
