@@ -39,7 +39,9 @@ def read_timeline(connection: Connection[Any], task_id: uuid.UUID, attempt: int)
         {"task": task_id, "attempt": attempt, "half": MOST // 2},
     ).fetchall()
     found = [Moment(at, seq, kind, describe(kind, body)) for at, seq, kind, body in entries]
-    found += [moment_of(plan, at) for plan, at in read_plans(connection, task_id, attempt)]
+    for plan, at in read_plans(connection, task_id, attempt):
+        before = [seq for written, seq, *_ in entries if written <= at]
+        found.append(moment_of(plan, at, max(before, default=0)))
     return sorted(found, key=lambda one: (one.seq, one.revision or 0))
 
 
@@ -63,19 +65,22 @@ def latest_plan(connection: Connection[Any], task_id: uuid.UUID, attempt: int) -
     return Plan.model_validate(row[0]) if row else None
 
 
-def moment_of(plan: Plan, at: datetime) -> Moment:
-    """A revision of a plan as a moment."""
+def moment_of(plan: Plan, at: datetime, seq: int = 0) -> Moment:
+    """A revision of a plan as a moment; one without a cause comes after entry `seq`."""
     details = plan.changes
     if not details:
         details = tuple(
             f"{n}. {h.claim}" + (f": {h.why[0]}" if h.why else "") for n, h in enumerate(plan.hypotheses, 1)
         )
     text = f"revision {plan.revision}, because {plan.reason}" if plan.cause else plan.reason
-    return Moment(at, plan.cause.seq if plan.cause else 0, "plan", text, details, plan.revision)
+    return Moment(at, plan.cause.seq if plan.cause else seq, "plan", text, details, plan.revision)
 
 
 def describe_plan(plan: Plan) -> str:
     """A revision of a plan as one line."""
+    if plan.cause is None:
+        more = f" and {len(plan.hypotheses) - 1} more" if len(plan.hypotheses) > 1 else ""
+        return f"{plan.reason}: {plan.hypotheses[0].claim}{more}" if plan.hypotheses else plan.reason
     return f"revision {plan.revision} ({plan.reason}). {' '.join(plan.changes)}".rstrip()
 
 

@@ -8,6 +8,8 @@ from core.work import Budget, Hypothesis, Location, Plan, PlanStep, StepKind, Ta
 
 MAX_HYPOTHESES = 5
 
+_SAYS_NOTHING = frozenset({"size"})
+"""Signals that order places well and that convince nobody."""
 _DOCUMENTS = (".md", ".rst", ".txt", ".adoc")
 
 ACCEPTANCE = (
@@ -47,6 +49,8 @@ def make_plan(title: str, context: TaskContext, budget: Budget, *, engine: str =
 
 
 def _hypothesis(place: Location) -> Hypothesis:
+    told = [reason for reason in place.why if reason.detail and reason.signal not in _SAYS_NOTHING]
+    told.sort(key=lambda reason: -reason.contribution)
     where = (
         f"`{place.symbol}` ({place.path}:{place.start_line})" if place.symbol else f"{place.path}:{place.start_line}"
     )
@@ -56,7 +60,7 @@ def _hypothesis(place: Location) -> Hypothesis:
         start_line=place.start_line,
         end_line=place.end_line,
         symbol=place.symbol,
-        why=tuple(r.detail for r in sorted(place.why, key=lambda r: -r.contribution)[:3] if r.detail),
+        why=tuple(reason.detail for reason in told[:3]),
     )
 
 

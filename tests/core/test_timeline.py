@@ -9,7 +9,7 @@ from core.attempts import Attempt
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
 from core.events import DEFAULT_TEAM
-from core.timeline import MOST, describe, latest_plan, moment_of, read_timeline
+from core.timeline import MOST, describe, describe_plan, latest_plan, moment_of, read_timeline
 from core.trajectory import Trajectory
 from core.work import Cause, Hypothesis, Plan
 
@@ -75,6 +75,7 @@ def test_a_hostile_text_is_one_short_line() -> None:
 
 def test_revisions_stand_after_what_caused_them(attempt: Attempt) -> None:
     trajectory = Trajectory(attempt)
+    trajectory.append("retrieve", {"source": "shop", "title": "It fails"}, 0.0)
     attempt.save_plan(plan(1))
     trajectory.append("reproduce", {"command": ["pytest"], "why": "found", "budget": 5}, 0.5)
     seen = trajectory.append("observed", {"suspicious": ["a.py:1 f"]}, 1.5)
@@ -83,10 +84,10 @@ def test_revisions_stand_after_what_caused_them(attempt: Attempt) -> None:
     with attempt.database.team(attempt.task.team_id) as connection:
         found = read_timeline(connection, *attempt.key)
         latest = latest_plan(connection, *attempt.key)
-    assert [one.kind for one in found] == ["plan", "reproduce", "observed", "plan", "end"]
-    assert found[3].text == "revision 2, because what was seen"
-    assert found[3].details == ("Something else comes first.",)
-    assert found[0].details == ("1. the fault is in f: it is named",)
+    assert [one.kind for one in found] == ["retrieve", "plan", "reproduce", "observed", "plan", "end"]
+    assert found[4].text == "revision 2, because what was seen"
+    assert found[4].details == ("Something else comes first.",)
+    assert found[1].details == ("1. the fault is in f: it is named",)
     assert latest is not None
     assert latest.revision == 2
 
@@ -111,6 +112,11 @@ def test_outcomes_of_actions_are_kept(attempt: Attempt) -> None:
     action, seen = trajectory.entries()
     assert (action.digest, action.outcome, action.elapsed, action.ended) == ("digest", b"\x00outcome", 1.4, second)
     assert (seen.kind, seen.digest, seen.outcome, seen.body) == ("observed", None, None, {})
+
+
+def test_a_plan_is_one_line() -> None:
+    assert describe_plan(plan(1)) == "first plan: the fault is in f"
+    assert describe_plan(plan(2, 3)) == "revision 2 (what was seen). Something else comes first."
 
 
 def test_a_plan_is_a_moment() -> None:

@@ -36,6 +36,13 @@ def test_hypotheses_name_sources_before_tests() -> None:
     assert first.why == ("named in the traceback",)
 
 
+def test_a_reason_that_convinces_nobody_is_left_out() -> None:
+    (place,) = _context("a.py").locations
+    size = Reason(signal="size", detail="a file of 249 terms", contribution=9.0)
+    context = _context("a.py").model_copy(update={"locations": (place.model_copy(update={"why": (size, *place.why)}),)})
+    assert make_plan("Broken", context, Budget()).hypotheses[0].why == ("named in the traceback",)
+
+
 def test_tests_are_named_when_nothing_else_was_found() -> None:
     assert "tests/test_a.py" in make_plan("Broken", _context("tests/test_a.py"), Budget()).hypotheses[0].path
 
