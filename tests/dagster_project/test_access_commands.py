@@ -145,6 +145,7 @@ ABOUT_A_TEAM = [
     "task list",
     "task show 0000",
     "task merged",
+    "task timeline 0000",
     "task watch 0000",
     "task answer 0000 x",
     "task approve 0000",

@@ -23,6 +23,7 @@ NEEDED = {
     ("GET", "/tasks"): "viewer",
     ("GET", "/tasks/{task_id}"): "viewer",
     ("GET", "/tasks/{task_id}/events"): "viewer",
+    ("GET", "/tasks/{task_id}/timeline"): "viewer",
     ("GET", "/metrics"): "viewer",
     ("POST", "/tasks"): "operator",
     ("POST", "/tasks/{task_id}/cancel"): "operator",
