@@ -120,7 +120,15 @@ class Cause(Record):
     """The observation that made a revision of a plan necessary; `seq` is its number in the trajectory."""
 
     kind: Literal[
-        "reproduced", "not-reproduced", "derived-test", "located", "no-progress", "supported", "rejected", "other-tests"
+        "reproduced",
+        "not-reproduced",
+        "derived-test",
+        "located",
+        "no-progress",
+        "supported",
+        "rejected",
+        "other-tests",
+        "ended",
     ]
     seq: int = Field(ge=0)
     observed: str

@@ -42,6 +42,8 @@ def show_timeline(
     with gateway.database.team(team) as connection:
         task = tasks.get_task(connection, task_id)
         chosen = attempt or task.attempt
+        if chosen > task.attempt:
+            raise tasks.TaskNotFound(f"task {task_id} has no attempt {chosen}: the latest is {task.attempt}")
         moments = read_timeline(connection, task_id, chosen)
         plan = latest_plan(connection, task_id, chosen)
     views = [MomentView.model_validate(moment, from_attributes=True) for moment in moments]

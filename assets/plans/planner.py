@@ -4,6 +4,8 @@ It is deterministic and uses no model: hypotheses come from the ranked locations
 revision 1; the execution makes further revisions.
 """
 
+import re
+
 from core.work import Budget, Hypothesis, Location, Plan, PlanStep, StepKind, TaskContext
 
 MAX_HYPOTHESES = 5
@@ -68,8 +70,9 @@ def _is_test(path: str) -> bool:
     parts = path.split("/")
     name = parts[-1]
     return (
-        any(part in ("test", "tests") for part in parts[:-1])
+        any(part in ("test", "tests", "__tests__", "spec") for part in parts[:-1])
         or name.startswith("test_")
-        or name.endswith("_test.py")
+        or name.endswith(("_test.py", "_test.go"))
         or name == "conftest.py"
+        or re.search(r"(^|[._-])(test|spec)\.[cm]?[jt]sx?$", name) is not None
     )

@@ -240,13 +240,18 @@ def watch(
                     (identity, now.attempt, seen),
                 ).fetchall()
                 revisions = read_plans(connection, identity, now.attempt, after=revision)
+            if now.state != state and not now.closed:
+                state = now.state
+                line(f"{now.updated_at:%H:%M:%S} {state}" + (f": {now.reason}" if now.reason else ""))
+                if state == TaskState.WAITING:
+                    line(f"         answer with `penstock task answer {identity} TEXT`, or with a comment on the issue")
             for seq, kind, body, at in entries:
                 seen = seq
                 line(f"{at:%H:%M:%S} {kind:<12} {describe(kind, body)}")
             for plan, at in revisions:
                 revision = plan.revision
                 line(f"{at:%H:%M:%S} {'plan':<12} {describe_plan(plan)}")
-            if now.state != state:
+            if now.state != state and now.closed:
                 state = now.state
                 line(f"{now.updated_at:%H:%M:%S} {state}" + (f": {now.reason}" if now.reason else ""))
             if now.closed:

@@ -29,7 +29,7 @@ from assets.executions.repository.test_command import COMMAND_FILE, NoTests, num
 from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.targets import Targets, TargetSet, made_targets, test_source
 from assets.executions.trial.worker_client import Worker, WorkerDied
-from core.work import Execution, Outcome
+from core.work import Execution, Outcome, VerdictKind
 from sandbox.environments.wanted import EnvironmentRefused
 from sandbox.protocol import Sandbox
 
@@ -54,8 +54,9 @@ def execute(given: AttemptInput, engine: Engine, sandbox: Sandbox, callbacks: Ca
             "model": use,
         }
     )
-    attempt.record("end", {"patch": ended.patch.sha256 if ended.patch else None, "summary": ended.summary,
+    over = attempt.record("end", {"patch": ended.patch.sha256 if ended.patch else None, "summary": ended.summary,
                            "iterations": ended.iterations, "model": use.model_dump() if use else None})  # fmt: skip
+    attempt.planning.ended(over, ended.summary, patch=ended.patch is not None)
     return ended
 
 
@@ -80,8 +81,7 @@ def _run_attempt(attempt: AttemptState) -> Execution:
         worker, baseline = measure_baseline(attempt)
     except WorkerDied as died:
         return findings.ended(None, f"The suite could not be run on the unchanged commit: {died}.")
-    observed = {"tests": len(baseline.run.outcomes), "failing": baseline.failing[:50], "seconds": baseline.run.seconds}
-    seen = attempt.record("observed", {**observed, "notes": list(baseline.notes)})
+    seen = attempt.seen
     if not baseline.run.outcomes:
         return _given_up(attempt, seen, f"No tests found: `{shlex.join(shown)}` collects nothing.")
     if not baseline.failing:
@@ -156,7 +156,8 @@ def _search_target_sets(attempt: AttemptState, worker: Worker, baseline: Baselin
         found = _continue_search(attempt, search, until) or _best_draft(search)
         if found is not None:
             _note_choice(attempt, search, found)
-            summary = attempt.findings.patch_summary(found.candidate)
+            draft = found.verdict.verdict is VerdictKind.DRAFT
+            summary = attempt.findings.patch_summary(found.candidate, draft=draft)
             return attempt.findings.ended(found.patch, summary, found.evidence)
         if not search.complete and not engine.deliberate and attempt.left > attempt.reserve + 1.0:
             waiting.append(targets)

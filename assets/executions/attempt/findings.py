@@ -42,6 +42,10 @@ class Findings:
     """Candidates that made the failing tests pass and were not seen to break another test."""
     rejected: int = 0
     """Survivors that were verified and that the gate rejected."""
+    drafts: int = 0
+    """Survivors that are good for a draft."""
+    same: int = 0
+    """Survivors that are, without needless edits, a change that was verified before."""
     passed_suite: int = 0
     faults: dict[str, None] = field(default_factory=dict)
     """Errors inside the engine that did not end it."""
@@ -134,7 +138,7 @@ class Findings:
             chosen=self.chosen,
         )
 
-    def patch_summary(self, candidate: Candidate) -> str:
+    def patch_summary(self, candidate: Candidate, *, draft: bool) -> str:
         """The summary when a patch was accepted: where and how the program was changed."""
         tests = self.targets.tests if self.targets else ()
         source = self.files.get(candidate.path)
@@ -143,7 +147,7 @@ class Findings:
         return (
             f"Changed {f'`{symbol}` ({where})' if symbol else where} ({plain(candidate.operator)}). "
             f"{number_of_tests(tests)} that failed now {'passes' if len(tests) == 1 else 'pass'}, and the rest of the "
-            f"suite is no worse. {self._counts(accepted=1)}"
+            f"suite is no worse. {self._counts(passed=0 if draft else 1, chosen=1)}"
         )
 
     def no_patch_summary(self, why: str) -> str:
@@ -153,19 +157,23 @@ class Findings:
         where = ", ".join(names) or "nothing, since the failing tests reach no code that may be changed"
         text = (
             f"No patch found: {why}. {number_of_tests(tests)} reproduced the problem ({', '.join(tests[:2])}). "
-            f"{self._counts(accepted=0)} Looked at: {where}."
+            f"{self._counts()} Looked at: {where}."
         )
         if self.closest:
             text += f" Closest: {self.closest[0][1]}."
         return text
 
-    def _counts(self, accepted: int) -> str:
-        """How many candidates were tried, and what became of those that made the failing tests pass."""
-        broke, left = self.passed_targets - self.survivors, self.survivors - self.rejected - accepted
+    def _counts(self, passed: int = 0, chosen: int = 0) -> str:
+        """How many candidates were tried, and what became of those that made the failing tests pass. `passed`: those
+        that the gate passes, `chosen`: those that are the patch."""
+        broke, drafts = self.passed_targets - self.survivors, self.drafts + passed - chosen
+        left = self.survivors - self.rejected - self.drafts - self.same - passed
         parts = [
             f"{self.rejected} rejected by the gate" if self.rejected else "",
+            f"{drafts} good for a draft only" if drafts > 0 else "",
+            f"{self.same} the same change as another" if self.same else "",
             f"{broke} broke other tests when tried" if broke else "",
-            f"{left} not verified" if left else "",
+            f"{left} not verified" if left > 0 else "",
         ]
         of_these = f" ({', '.join(filter(None, parts))})" if any(parts) else ""
         return f"{self.tried} candidates were tried; {self.passed_targets} made the failing tests pass{of_these}."

@@ -4,6 +4,7 @@ The plan begins with places that the task's text suggests. What is seen afterwar
 execute, and what comes of edits there.
 """
 
+import textwrap
 from collections.abc import Callable, Sequence
 
 from assets.executions.attempt.findings import plain
@@ -15,6 +16,8 @@ from core.work import Cause, Hypothesis, HypothesisState, Location, Outcome, Pla
 
 MOST_REVISIONS = 24
 MOST_HYPOTHESES = 8
+MOST_REJECTIONS = 3
+"""Rejected patches that are worth a revision each; after them, more of the same is no news."""
 ENOUGH_TRIED = 60
 """Edits at one place without progress after which the fault is more likely elsewhere; one that was made with care, as a
 model's, is enough."""
@@ -25,7 +28,7 @@ _TEXT = 300
 
 class Planning:
     """The current plan of an attempt; `save` stores each revision, `symbol_at` names the function at a line of a
-    file."""
+    file, `is_program` says of a file whether a patch may change it."""
 
     def __init__(
         self,
@@ -33,10 +36,12 @@ class Planning:
         save: Callable[[Plan], None],
         *,
         symbol_at: Callable[[str, int], str] = lambda path, line: "",
+        is_program: Callable[[str], bool] = lambda path: True,
     ) -> None:
         self.plan = plan
         self._save = save
-        self._symbol_at = symbol_at
+        self._symbol_at, self._is_program = symbol_at, is_program
+        self._rejected = 0
         self._tried: dict[str, int] = {}
         self._deliberate: set[str] = set()
         self._progressed: set[str] = set()
@@ -71,7 +76,10 @@ class Planning:
         refuted: list[Hypothesis] = []
         for one in self.plan.hypotheses:
             lines = {line for path, line in executed if path == one.path}
-            if executed and one.path and not any(one.start_line <= line <= one.end_line for line in lines):
+            if one.path and not self._is_program(one.path):
+                because = "a patch may not change it"
+                refuted.append(one.model_copy(update={"state": HypothesisState.REFUTED, "because": because}))
+            elif executed and one.path and not any(one.start_line <= line <= one.end_line for line in lines):
                 because = "no failing test executes it"
                 refuted.append(one.model_copy(update={"state": HypothesisState.REFUTED, "because": because}))
             elif one.path:
@@ -84,7 +92,7 @@ class Planning:
         ranked = _by_suspicion([*kept, *found], suspects)[:MOST_HYPOTHESES]
         changes = []
         if refuted:
-            changes.append(f"Ruled out, because no failing test executes it: {_names(refuted)}.")
+            changes.append(f"Ruled out, because {refuted[0].because}: {_names(refuted)}.")
         if new := [one for one in found if one in ranked]:
             changes.append(f"Added, because the failing tests execute it: {_names(new)}.")
         if ranked:
@@ -132,6 +140,9 @@ class Planning:
 
     def rejected(self, seq: int, candidate: Candidate, reasons: str) -> None:
         """The gate rejected a patch whose target tests pass."""
+        self._rejected += 1
+        if self._rejected > MOST_REJECTIONS:
+            return
         place = self._place_of(candidate)
         where = f"{candidate.path}:{candidate.line}"
         change = f"Another edit than that of {where} is looked for" + (
@@ -139,13 +150,26 @@ class Planning:
         )
         self._revise("rejected", seq, f"the gate rejects the edit of {where}: {reasons}", [change])
 
+    def ended(self, seq: int, summary: str, *, patch: bool) -> None:
+        """The attempt is over: its steps are done, unless nothing was looked for."""
+        if any(step.kind is StepKind.EDIT and step.state is StepState.DROPPED for step in self.plan.steps):
+            return
+        found = "a patch was found" if patch else "no patch was found"
+        edited = verified = (StepState.DROPPED, found)
+        if any(step.kind is StepKind.REPRODUCE and step.state is StepState.DONE for step in self.plan.steps):
+            edited = (StepState.DONE, found)
+            verified = (StepState.DONE, "the gate takes the patch") if patch else verified
+        steps = self._steps({StepKind.EDIT: edited, StepKind.VERIFY: verified})
+        publishes = "The patch is published." if patch else "A report is published."
+        self._revise("ended", seq, summary, [publishes], steps)
+
     def other_tests(self, seq: int, targets: TargetSet, before: int) -> None:
         """The tests that were aimed at led to no patch."""
         observed = f"{before} set(s) of failing tests led to no patch so far"
         step = PlanStep(
             kind=StepKind.EDIT,
             goal="Make other failing tests pass",
-            detail=f"{targets.tests[0]}: {targets.why}"[:_TEXT],
+            detail=_short(f"{targets.tests[0]}: {targets.why}"),
         )
         hypotheses = tuple(
             one.model_copy(update={"state": HypothesisState.OPEN, "because": ""})
@@ -209,13 +233,13 @@ class Planning:
     ) -> None:
         if self.plan.revision >= MOST_REVISIONS:
             return
-        observed = observed[:_TEXT].rstrip(". ")
+        observed = _short(observed).rstrip(". ")
         self.plan = self.plan.model_copy(
             update={
                 "revision": self.plan.revision + 1,
                 "reason": observed,
                 "cause": Cause(kind=kind, seq=seq, observed=observed),
-                "changes": tuple(change[:_TEXT] for change in changes),
+                "changes": tuple(_short(change) for change in changes),
                 "steps": tuple(self.plan.steps if steps is None else steps),
                 "hypotheses": tuple(self.plan.hypotheses if hypotheses is None else hypotheses),
             }
@@ -240,7 +264,7 @@ class Planning:
 
     def _steps(self, states: dict[StepKind, tuple[StepState, str]]) -> tuple[PlanStep, ...]:
         return tuple(
-            step.model_copy(update={"state": states[step.kind][0], "outcome": states[step.kind][1][:_TEXT]})
+            step.model_copy(update={"state": states[step.kind][0], "outcome": _short(states[step.kind][1])})
             if step.kind in states
             else step
             for step in self.plan.steps
@@ -250,6 +274,10 @@ class Planning:
         """The narrowest hypothesis that an edit is about."""
         held = [h for h in self.plan.hypotheses if _holds(h, candidate.path, candidate.line)]
         return min(held, key=lambda h: h.end_line - h.start_line, default=None)
+
+
+def _short(text: str) -> str:
+    return textwrap.shorten(text, _TEXT, placeholder=" …")
 
 
 def _with_state(

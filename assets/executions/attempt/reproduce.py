@@ -154,7 +154,10 @@ def _measure(attempt: AttemptState, worker: Worker, share: float) -> Baseline:
         baseline = baseline.with_outcome(*run_command(worker, attempt.black_box, allowance))
     root = attempt.checkout.root
     apart = set_apart(root, baseline, attempt.installed)
-    return apart_for_time_zone(worker, root, apart, attempt.command.variables, allowance)
+    found = apart_for_time_zone(worker, root, apart, attempt.command.variables, allowance)
+    observed = {"tests": len(found.run.outcomes), "failing": found.failing[:50], "seconds": found.run.seconds}
+    attempt.seen = attempt.record("observed", {**observed, "notes": list(found.notes)})
+    return found
 
 
 def _can_add_test(attempt: AttemptState, baseline: Baseline) -> bool:

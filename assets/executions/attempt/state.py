@@ -12,6 +12,7 @@ from assets.executions.attempt.planning import Planning
 from assets.executions.engines.auto import AutoEngine
 from assets.executions.engines.protocol import Candidate, Engine, SearchIndex
 from assets.executions.engines.search.files import EditableFiles
+from assets.executions.engines.search.native.engine import NativeCandidate
 from assets.executions.engines.search.native.syntaxes import LANGUAGES as SEARCHED
 from assets.executions.repository.checkout import Checkout
 from assets.executions.repository.environment import (
@@ -97,7 +98,7 @@ class AttemptState:
         self.engine, self.sandbox = engine, sandbox
         self.journal = Journal(callbacks.store or Unkept(callbacks.record))
         self.should_stop = _throttled(callbacks.should_stop)
-        self.planning = Planning(given.plan, callbacks.revise, symbol_at=self._symbol_at)
+        self.planning = Planning(given.plan, callbacks.revise, symbol_at=self._symbol_at, is_program=self._is_program)
         settings = given.checkout.settings
         self.test_command = given.test_command or settings.test
         self.budget = settings.narrowed(given.plan.budget)
@@ -116,6 +117,8 @@ class AttemptState:
         self.command: TestCommand
         self.extra: dict[str, bytes] = {}
         self.derived: dict[str, str] = {}
+        self.seen = 0
+        """The number, in the trajectory, of what the latest run of the suite on the unchanged commit showed."""
         self.lacking = ""
         """What the task's text lacks for a test to be derived from it, as a question; empty when nothing is known."""
         self.environment: TestEnvironment | None = None
@@ -278,6 +281,9 @@ class AttemptState:
         """Whether the engine `search` repairs programs in the language of the tests."""
         return self.native is None or self.native.language.name in SEARCHED
 
+    def _is_program(self, path: str) -> bool:
+        return self.native is not None or path in self.files
+
     def _symbol_at(self, path: str, line: int) -> str:
         source = self.files.get(path)
         return source.symbol_at(line) if source is not None else ""
@@ -341,10 +347,17 @@ class AttemptState:
 
     def describe(self, candidate: Candidate) -> str:
         """A candidate in one line, for the trajectory."""
-        if not candidate.edits:
+        if isinstance(candidate, NativeCandidate) and candidate.pieces:
+            edit = candidate.pieces[0]
+            old = next((one.before or "" for one in candidate.whole if one.path == edit.path), "")[
+                edit.start : edit.end
+            ]
+        elif not candidate.edits:
             return f"{plain(candidate.operator)}: {', '.join(change.path for change in candidate.whole)}"
-        edit = candidate.edits[0]
-        old = self.files[edit.path].text[edit.start : edit.end].strip()
+        else:
+            edit = candidate.edits[0]
+            old = self.files[edit.path].text[edit.start : edit.end]
+        old = old.strip()
         change = f"{old[:80]!r} -> {edit.text.strip()[:80]!r}"
         return f"{candidate.path}:{candidate.line} {plain(candidate.operator)}: {change}"
 

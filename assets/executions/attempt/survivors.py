@@ -44,6 +44,7 @@ def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Accep
             if search.broken:
                 return None, told
             why = "without edits that the tests do not need, it is a change that was verified before"
+            findings.same += 1
             told.append(Observation(proposed, "known", broken=why))
             continue
         verified += 1
@@ -55,6 +56,7 @@ def verify_survivors(attempt: AttemptState, search: TargetSearch) -> tuple[Accep
         reasons = reasons_of(verdict)
         if verdict.verdict is VerdictKind.DRAFT:
             search.add_draft(accepted)
+            findings.drafts += 1
             told.append(Observation(proposed, "draft", broken=reasons))
             continue
         findings.reject(judged.candidate, reasons)

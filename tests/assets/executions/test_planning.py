@@ -3,7 +3,9 @@
 from types import SimpleNamespace
 from typing import Any
 
-from assets.executions.attempt.planning import ENOUGH_TRIED, MOST_REVISIONS, Planning
+import pytest
+
+from assets.executions.attempt.planning import ENOUGH_TRIED, MOST_REJECTIONS, MOST_REVISIONS, Planning
 from assets.executions.engines.protocol import Candidate, Observation
 from assets.executions.trial.targets import TargetSet
 from assets.plans.planner import make_plan
@@ -151,6 +153,39 @@ def test_other_tests_open_what_was_unlikely() -> None:
 def test_revisions_are_bounded() -> None:
     plans, saved = planning(place("a.py", 1, 9, "f"))
     for seq in range(100):
-        plans.rejected(seq, tried("a.py", 5).candidate, "no" * 10_000)
-    assert len(saved) == MOST_REVISIONS - 1
+        plans.rejected(seq, tried("a.py", 5).candidate, "no " * 10_000)
+    assert len(saved) == MOST_REJECTIONS
     assert len(saved[-1].reason) <= 300
+    for seq in range(100):
+        plans.other_tests(seq, TARGETS, 1)
+    assert len(saved) == MOST_REVISIONS - 1
+
+
+def test_what_no_patch_may_change_is_ruled_out() -> None:
+    plans, _saved = planning(place("a.py", 1, 9, "f"), place("b.py", 1, 9, "g"))
+    plans._is_program = lambda path: path == "b.py"
+    plans.located(7, [], baseline([("a.py", 3), ("b.py", 3)]), TARGETS)
+    assert states(plans.plan) == {"g": "open", "f": "refuted"}
+    assert plans.plan.hypotheses[1].because == "a patch may not change it"
+
+
+@pytest.mark.parametrize("patch", [True, False])
+def test_the_end_says_what_came_of_the_steps(patch: bool) -> None:
+    plans, saved = planning(place("a.py", 1, 9, "f"))
+    plans.reproduced(2, baseline([]), [TARGETS], [])
+    plans.ended(9, "Changed `f`.", patch=patch)
+    by_kind = {step.kind: (step.state, step.outcome) for step in saved[-1].steps}
+    assert by_kind[StepKind.EDIT] == (StepState.DONE, "a patch was found" if patch else "no patch was found")
+    assert by_kind[StepKind.VERIFY][0] is (StepState.DONE if patch else StepState.DROPPED)
+    assert saved[-1].cause is not None
+    assert (saved[-1].cause.kind, saved[-1].cause.seq) == ("ended", 9)
+
+
+def test_where_nothing_was_reproduced_nothing_was_tried() -> None:
+    plans, saved = planning(place("a.py", 1, 9, "f"))
+    plans.ended(9, "The environment is refused.", patch=False)
+    assert {step.state for step in saved[-1].steps if step.kind is StepKind.EDIT} == {StepState.DROPPED}
+    plans.not_reproduced(10, "Not reproduced.")
+    before = len(saved)
+    plans.ended(11, "Not reproduced.", patch=False)
+    assert len(saved) == before

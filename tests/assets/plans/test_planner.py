@@ -29,7 +29,20 @@ def test_a_plan_holds_every_kind_of_step_in_order() -> None:
 
 
 def test_hypotheses_name_sources_before_tests() -> None:
-    plan = make_plan("Broken", _context("tests/test_a.py", "README.md", "a.py", "pkg/conftest.py"), Budget())
+    plan = make_plan(
+        "Broken",
+        _context(
+            "tests/test_a.py",
+            "README.md",
+            "a.py",
+            "pkg/conftest.py",
+            "test.js",
+            "b.spec.ts",
+            "c_test.go",
+            "__tests__/d.js",
+        ),
+        Budget(),
+    )
     (first,) = plan.hypotheses
     assert first.claim == "the fault is in `thing` (a.py:3)"
     assert (first.path, first.start_line, first.end_line) == ("a.py", 3, 9)
