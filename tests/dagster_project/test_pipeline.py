@@ -40,7 +40,7 @@ def test_a_patch_that_the_gate_rejects_is_skipped_and_the_next_good_one_is_publi
         lambda kind, body: kinds.append(kind),
     )
     assert solution.verdict.verdict is VerdictKind.PASS, solution.execution.summary
-    assert solution.context.locations[0].path in ("mod.py", "test_mod.py") and solution.plan.revision == 1
+    assert solution.context.locations[0].path in ("mod.py", "test_mod.py") and solution.plan.revision > 1
     assert kinds[0] == "retrieve" and kinds.count("verify") == 2 and kinds[-1] == "end"
     assert solution.plan.budget.seconds < 60, "the time to index is part of the budget"
 

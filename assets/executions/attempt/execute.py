@@ -54,9 +54,9 @@ def execute(given: AttemptInput, engine: Engine, sandbox: Sandbox, callbacks: Ca
             "model": use,
         }
     )
-    over = attempt.record("end", {"patch": ended.patch.sha256 if ended.patch else None, "summary": ended.summary,
+    attempt.planning.ended(attempt.journal.last, patch=ended.patch is not None)
+    attempt.record("end", {"patch": ended.patch.sha256 if ended.patch else None, "summary": ended.summary,
                            "iterations": ended.iterations, "model": use.model_dump() if use else None})  # fmt: skip
-    attempt.planning.ended(over, ended.summary, patch=ended.patch is not None)
     return ended
 
 

@@ -69,7 +69,8 @@ class Journal:
         self.keeps = not isinstance(store, Unkept)
         self._elapsed = 0.0
         self._since = time.monotonic()
-        self._last = 0
+        self.last = 0
+        """The number of the last entry that was written or passed."""
         self._followed = 0
         self._resuming = "" if self._ahead else None
         """Why the journal was left, once it was; None when nothing about it is to be written."""
@@ -135,7 +136,7 @@ class Journal:
         if self.keeps:
             text = json.dumps(encode(outcome), ensure_ascii=False, default=str).encode("utf-8", "surrogatepass")
             if len(text) <= MAX_OUTCOME:
-                self._store.finish(seq, zlib.compress(text, 3), self.now(), max(self._last, seq))
+                self._store.finish(seq, zlib.compress(text, 3), self.now(), max(self.last, seq))
         return outcome
 
     def _pass(self, last: int, elapsed: float) -> int:
@@ -143,7 +144,7 @@ class Journal:
         while self._ahead and self._ahead[0].seq <= last:
             self._ahead.popleft()
         self._elapsed, self._since = elapsed, time.monotonic()
-        self._last = self._followed = last
+        self.last = self._followed = last
         return last
 
     def _leave(self, why: str) -> None:
@@ -158,8 +159,8 @@ class Journal:
             said = {"why": self._resuming} if self._resuming else {}
             self._resuming = None
             self._store.append(RESUME, {"after": self._followed, "actions": self.taken_over, **said}, self.now())
-        self._last = self._store.append(kind, body, self.now(), digest)
-        return self._last
+        self.last = self._store.append(kind, body, self.now(), digest)
+        return self.last
 
 
 def _valid(entries: Sequence[Entry]) -> list[Entry]:

@@ -150,7 +150,7 @@ class Planning:
         )
         self._revise("rejected", seq, f"the gate rejects the edit of {where}: {reasons}", [change])
 
-    def ended(self, seq: int, summary: str, *, patch: bool) -> None:
+    def ended(self, seq: int, *, patch: bool) -> None:
         """The attempt is over: its steps are done, unless nothing was looked for."""
         if any(step.kind is StepKind.EDIT and step.state is StepState.DROPPED for step in self.plan.steps):
             return
@@ -160,8 +160,9 @@ class Planning:
             edited = (StepState.DONE, found)
             verified = (StepState.DONE, "the gate takes the patch") if patch else verified
         steps = self._steps({StepKind.EDIT: edited, StepKind.VERIFY: verified})
-        publishes = "The patch is published." if patch else "A report is published."
-        self._revise("ended", seq, summary, [publishes], steps)
+        self._revise(
+            "ended", seq, found, [f"What is left is to publish {'the patch' if patch else 'a report'}."], steps
+        )
 
     def other_tests(self, seq: int, targets: TargetSet, before: int) -> None:
         """The tests that were aimed at led to no patch."""

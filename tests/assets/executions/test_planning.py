@@ -173,7 +173,7 @@ def test_what_no_patch_may_change_is_ruled_out() -> None:
 def test_the_end_says_what_came_of_the_steps(patch: bool) -> None:
     plans, saved = planning(place("a.py", 1, 9, "f"))
     plans.reproduced(2, baseline([]), [TARGETS], [])
-    plans.ended(9, "Changed `f`.", patch=patch)
+    plans.ended(9, patch=patch)
     by_kind = {step.kind: (step.state, step.outcome) for step in saved[-1].steps}
     assert by_kind[StepKind.EDIT] == (StepState.DONE, "a patch was found" if patch else "no patch was found")
     assert by_kind[StepKind.VERIFY][0] is (StepState.DONE if patch else StepState.DROPPED)
@@ -183,9 +183,9 @@ def test_the_end_says_what_came_of_the_steps(patch: bool) -> None:
 
 def test_where_nothing_was_reproduced_nothing_was_tried() -> None:
     plans, saved = planning(place("a.py", 1, 9, "f"))
-    plans.ended(9, "The environment is refused.", patch=False)
+    plans.ended(9, patch=False)
     assert {step.state for step in saved[-1].steps if step.kind is StepKind.EDIT} == {StepState.DROPPED}
     plans.not_reproduced(10, "Not reproduced.")
     before = len(saved)
-    plans.ended(11, "Not reproduced.", patch=False)
+    plans.ended(11, patch=False)
     assert len(saved) == before
