@@ -146,6 +146,8 @@ def test_other_tests_open_what_was_unlikely() -> None:
     plans.tried(3, [tried("a.py", 5)] * ENOUGH_TRIED)
     plans.other_tests(4, TARGETS, 1)
     assert set(states(plans.plan).values()) == {"open"}
+    plans.tried(5, [tried("a.py", 5)])
+    assert set(states(plans.plan).values()) == {"open"}, "it is counted anew"
     plans.other_tests(9, TARGETS, 1)
     assert sum(step.detail.startswith(TARGETS.tests[0]) for step in plans.plan.steps) == 1
 

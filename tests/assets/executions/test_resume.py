@@ -285,6 +285,19 @@ def test_entries_of_earlier_stages_are_not_followed() -> None:
     assert _perform(again, 1, _not_run) == 1
 
 
+def test_another_action_leaves_what_was_to_follow() -> None:
+    store = MemoryStore()
+    journal = _begun(store)
+    for key in (1, 2):
+        _perform(journal, key, lambda: "first course")
+    second = _begun(store)
+    assert _perform(second, 9, lambda: "second course") == "second course"
+    assert not second.following
+    assert store.kinds == [BEGIN, "act", "act", RESUME, "act"]
+    assert store.kept[3].body["after"] == 1
+    assert _perform(_begun(store), 9, _not_run) == "second course"
+
+
 def test_entries_inside_of_an_action_go_with_it() -> None:
     store = MemoryStore()
     journal = _begun(store)
