@@ -392,7 +392,7 @@ def test_a_wrong_field_of_a_generic_delivery_is_named(
     assert (answer.status_code, answer.json()["field"]) == (400, field)
 
 
-@pytest.mark.parametrize("age", [-301, 301])
+@pytest.mark.parametrize("age", [-400, 400])
 def test_a_generic_delivery_from_another_time_is_refused(client: TestClient, sender: Any, age: int) -> None:
     answer = client.request("POST", **sender.generic({"type": "x"}, at=int(time.time()) - age))
     assert (answer.status_code, answer.json()["code"]) == (401, "timestamp-stale")
