@@ -13,6 +13,8 @@ from typing import Any
 from assets.executions.tokenizer import identifiers, literals
 from assets.executions.trial.baseline import Failure
 
+from .special_methods import missing_protocols, used_protocols
+
 MISSING = object()
 
 
@@ -40,6 +42,8 @@ class Symptoms:
     """(old, new, text before, text after): what must change in an actual string to get the expected one."""
     literals: list[object] = field(default_factory=list)
     """Constants that the failing tests and the issue mention."""
+    protocols: set[tuple[str, str]] = field(default_factory=set)
+    """(class, special method) that a failure asks for; the class is empty where only a test uses the operation."""
     names: set[str] = field(default_factory=set)
     """Identifiers that the failing tests and the issue mention."""
     issue: str = ""
@@ -61,6 +65,7 @@ def read_symptoms(failures: Iterable[Failure], sources: Iterable[str], issue: st
     for failure in failures:
         _read_failure(found, failure)
     for source in sources:
+        found.protocols |= {("", name) for name in used_protocols(source)}
         found.names |= set(re.findall(r"[A-Za-z_]\w*", source))
         found.literals.extend(v for v in _constants(source) if not _among(v, found.literals))
         found.expected_raise |= set(re.findall(r"(?:raises|assertRaises(?:Regex)?)\(\s*(?:\w+\.)*(\w+)", source))
@@ -98,6 +103,7 @@ def _read_failure(found: Symptoms, failure: Failure) -> None:
         found.missing_arguments |= set(re.findall(r"'(\w+)'", match[1]))
     if re.search(r"takes .* positional arguments? but \d+ (?:was|were) given", text):
         found.too_many_arguments = True
+    found.protocols |= missing_protocols(text)
     compare = failure.compare
     pairs: list[tuple[str, str, str]] = []
     if len(compare) >= 3:

@@ -3,6 +3,7 @@
 from . import (
     assignments,
     calls,
+    checks,
     conditions,
     conversions,
     definitions,
@@ -11,9 +12,11 @@ from . import (
     insertions,
     names,
     numbers,
+    protocols,
     statements,
     strings,
     values,
+    variants,
 )
 from .base import Proposal, Site, families, proposals
 
@@ -22,6 +25,7 @@ __all__ = [
     "Site",
     "assignments",
     "calls",
+    "checks",
     "conditions",
     "conversions",
     "definitions",
@@ -32,7 +36,9 @@ __all__ = [
     "names",
     "numbers",
     "proposals",
+    "protocols",
     "statements",
     "strings",
     "values",
+    "variants",
 ]

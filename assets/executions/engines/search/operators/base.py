@@ -77,7 +77,7 @@ class Site:
             return None
         at = self.source.line_start(self.source.first_line(statement))
         indent = self.source.indent(statement)
-        text = "".join(f"{indent}{line}{self.newline}" for line in lines)
+        text = "".join(f"{indent if line else ''}{line}{self.newline}" for line in lines)
         return Proposal((Edit(self.source.path, at, at, text),), operator, weight)
 
     def after(self, statement: ast.stmt, lines: list[str], operator: str, weight: float) -> Proposal | None:
@@ -86,7 +86,7 @@ class Site:
             return None
         last = statement.end_lineno or statement.lineno
         indent = self.source.indent(statement)
-        text = "".join(f"{indent}{line}{self.newline}" for line in lines)
+        text = "".join(f"{indent if line else ''}{line}{self.newline}" for line in lines)
         if last < self.source.lines:
             at = self.source.line_start(last + 1)
             if not self.source.text[:at].endswith(("\n", "\r")):

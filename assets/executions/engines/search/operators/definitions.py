@@ -257,10 +257,10 @@ def missing_import(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
             yield import_edit(site, f"from {_FROM[name]} import {name}")
         for path in site.index.defined_in.get(name, [])[:3]:
             if path != site.source.path:
-                yield import_edit(site, f"from {_module(site.source.path, path)} import {name}")
+                yield import_edit(site, f"from {module_path(site.source.path, path)} import {name}")
 
 
-def _module(here: str, there: str) -> str:
+def module_path(here: str, there: str) -> str:
     """The import path of one file as seen from another: relative inside the same package, else absolute."""
     parts = there.removesuffix(".py").removesuffix("/__init__").split("/")
     own = here.split("/")[:-1]
@@ -319,7 +319,7 @@ def imported_name(site: Site, node: ast.stmt) -> Iterator[Proposal]:
                 yield site.span(
                     start,
                     end,
-                    text.replace(text.split(" import")[0], f"from {_module(site.source.path, path)}", 1),
+                    text.replace(text.split(" import")[0], f"from {module_path(site.source.path, path)}", 1),
                     "import:module",
                     0.7,
                 )

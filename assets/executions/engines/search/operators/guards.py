@@ -177,11 +177,11 @@ def _raises(site: Site, node: ast.stmt, first: bool) -> Iterator[Proposal | None
                 ]
     for kind in sorted(site.symptoms.expected_raise)[:3]:
         for condition, _, weight in conditions:
-            message = _message(site, condition)
-            yield site.before(node, [f"if {condition}:", f"    raise {kind}({message})"], "guard:raise", weight)
+            text = message(site, condition)
+            yield site.before(node, [f"if {condition}:", f"    raise {kind}({text})"], "guard:raise", weight)
 
 
-def _message(site: Site, condition: str) -> str:
+def message(site: Site, condition: str) -> str:
     """A message in the style of the file, or one that the failing test expects."""
     for text in site.symptoms.expected_text[:1]:
         plain = re.sub(r"\\(.)", r"\1", text.strip("^$"))
