@@ -12,7 +12,7 @@ from assets.executions.trial.baseline import Failure
 from assets.executions.trial.relation.facts import Corpus, TestFacts
 from assets.executions.trial.relation.measure import PLAUSIBLE, THRESHOLD, TaskMeasure
 from assets.executions.trial.relation.requests import failing_tests_request, names_test
-from assets.executions.trial.relation.terms import MOST_TEXT, Text, roots, values
+from assets.executions.trial.relation.terms import MOST_TEXT, Text, operations, roots, values
 from assets.executions.trial.targets import test_source as source_of
 from core.work import Relation, TaskText
 
@@ -366,3 +366,13 @@ def test_a_keyword_argument_with_its_value_is_one_value() -> None:
     assert not [value for value in found if str(value).startswith(("other", "None"))]
     assert Text("`put(..., ttl=0)` keeps the entry").shows("ttl=0")
     assert not Text("`put(..., maxttl=0)` keeps the entry, as does ttl=01").shows("ttl=0")
+
+
+def test_an_operator_in_place_relates_both() -> None:
+    merged = TestFacts("tests/test_cart.py::test_ior", "def test_ior():\n    one |= other\n    assert one == [1, 2]")
+    plain = TestFacts("tests/test_cart.py::test_ior", "def test_ior():\n    one.join(other)\n    assert one == [1, 2]")
+    task = TaskText(title="`|=` breaks a cart", body="`cart |= other` does not fail, but the cart is not usable afterwards.")
+    measure = TaskMeasure(task, CORPUS)
+    assert measure.relation(merged).score > measure.relation(plain).score + 2
+    assert "both use the operator `|=`" in measure.relation(merged).shared
+    assert operations("`a|=b`, `x **= 2`, a <= b, c != d, k=1, a == b") == {"|=", "**="}

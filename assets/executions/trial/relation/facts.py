@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from assets.executions.repository.protected_paths import is_test_path
 from assets.executions.trial.baseline import Failure
 
-from .terms import Term, names, roots, values
+from .terms import Term, names, operations, roots, values
 
 MOST_BACKGROUND = 300
 """Passing tests with which a failing one is compared."""
@@ -96,6 +96,7 @@ class Corpus:
         share = min(1.0, math.sqrt(_TYPICAL / max(1, len(in_source[0]))))
         _add(found, "word", in_source[0], 0.75 * share)
         _add(found, "name", in_source[1], share)
+        _add(found, "operation", operations(test.source), share)
         long = {value for value in in_source[2] if isinstance(value, str) and len(value) >= _VERBATIM}
         _add(found, "value", long, 1.0)
         _add(found, "value", in_source[2] - long, 0.9 * min(share, _share(in_source[2])))

@@ -19,7 +19,7 @@ from core.work import Relation, TaskText
 
 from .facts import Corpus, Profile, TestFacts
 from .requests import failing_tests_request, names_test
-from .terms import MOST_TEXT, Term, Text, root, roots, written_names
+from .terms import MOST_TEXT, Term, Text, operations, root, roots, written_names
 
 THRESHOLD = 6.0
 PLAUSIBLE = 4.5
@@ -192,6 +192,8 @@ class TaskMeasure:
             return f"both use the value {term.text!r:.60}"
         if term.kind == "name":
             return f"the task names `{term.text}`"
+        if term.kind == "operation":
+            return f"both use the operator `{term.text}`"
         return f'both speak of "{self._words.get(str(term.text), term.text)}"'
 
 
@@ -199,6 +201,7 @@ def _terms(task: TaskText) -> Mapping[Term, float]:
     """The task's words and names with their emphasis."""
     found = {Term("word", word): _BODY for word in roots(task.body)}
     found |= {Term("word", word): _TITLE for word in roots(task.title)}
+    found |= {Term("operation", sign): _NAME for sign in operations(task.text)}
     return found | {Term("name", name): _NAME for name in written_names(task.text)}
 
 

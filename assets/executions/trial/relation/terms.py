@@ -75,7 +75,10 @@ _EVERYDAY = frozenset(
 )
 _ENDING = re.compile(r"(?:ations?|ions?|ments?|ness|ables?|ibles?|ities|ity|ives?|fully?|ers?|ors?|ally|ly|al|y|e)$")
 
+_OPERATION = re.compile(r"(?:(?<=[\s`\w)\]])|^)(\*\*=|//=|<<=|>>=|\|=|&=|\^=|-=|\*=|/=|%=|@=|\+=)(?=[\s`\w(\[{])")
+"""An operator that changes its left side, as code and as an issue write it."""
 NAME_PRIOR = 0.02
+_OPERATION_PRIORS = {"+=": 0.1, "-=": 0.03}
 WORD_PRIOR = 0.03
 EVERYDAY_PRIOR = 0.25
 
@@ -127,6 +130,11 @@ def written_names(text: str) -> frozenset[str]:
     return frozenset(name for name in {*identifiers(plain), *_CAPITALS.findall(plain)} if len(name) > 2)
 
 
+def operations(text: str) -> frozenset[str]:
+    """The operators in place, such as `|=`, that a text or a program shows."""
+    return frozenset(_OPERATION.findall(text[:MOST_TEXT]))
+
+
 def values(source: str) -> frozenset[Value]:
     """The strings and numbers of a piece of Python, and the keyword arguments that have one, as `limit=0`; of any other
     text none."""
@@ -165,7 +173,7 @@ def _coded(text: str) -> Iterator[str]:
 
 
 class Term(NamedTuple):
-    """A word (by its root), a name or a value that a text has."""
+    """A word (by its root), a name, an operator in place or a value that a text has."""
 
     kind: str
     text: Value
@@ -178,6 +186,8 @@ class Term(NamedTuple):
         if self.kind == "name":
             common = self.text in _STANDARD or str(self.text).lower() in _EVERYDAY
             return EVERYDAY_PRIOR if common else NAME_PRIOR
+        if self.kind == "operation":
+            return _OPERATION_PRIORS.get(str(self.text), 0.01)
         return _value_prior(self.text)
 
 
