@@ -143,3 +143,10 @@ VARIANTS = [
 @pytest.mark.parametrize(("before", "after", "issue"), VARIANTS)
 def test_variants_of_what_stands_there(before: str, after: str, issue: str) -> None:
     assert made(before, after, read_symptoms([Failure("AssertionError", "")], [], issue))
+
+
+def test_an_attribute_that_a_copy_lacks_is_carried_over() -> None:
+    before = "def twin(first):\n    made = build(first.code, first.name)\n    made.doc = first.doc\n    return made\n"
+    after = before.replace("    made.doc", "    made.__kwdefaults__ = first.__kwdefaults__\n    made.doc")
+    assert made(before, after, read_symptoms([], [], "The copy's `__kwdefaults__` are None."))
+    assert not made(before, after, read_symptoms([], [], "The copy has no defaults."))

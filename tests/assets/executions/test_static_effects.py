@@ -105,3 +105,38 @@ def test_a_handler_that_no_longer_raises_is_a_doubt(new: str, gone: bool) -> Non
 )
 def test_an_error_that_is_balanced_elsewhere_is_a_doubt(old: str, new: str, doubted: bool) -> None:
     assert ("compensation" in kinds((old, new))) is doubted
+
+
+MONEY = """
+class Money:
+    def __init__(self, cents):
+        self.cents = cents
+
+    def __eq__(self, other):
+        if type(other) is not Money:
+            return False
+        return self.cents == other.cents
+
+    def plus(self, other):
+        return Money(self.cents)
+"""
+
+
+@pytest.mark.parametrize(
+    ("issue", "doubted"),
+    [("Adding loses the second amount", True), ("Two amounts of the same size are not equal", False)],
+)
+def test_a_comparison_that_the_task_does_not_speak_of_is_no_repair(issue: str, doubted: bool) -> None:
+    sources = {"m.py": SourceFile("m.py", MONEY.encode())}
+    weaker = MONEY.replace("self.cents == other.cents", "self.cents <= other.cents")
+    found = static_doubts({"m.py": MONEY}, {"m.py": weaker}, issue, {}, sources)
+    assert ("changed-comparison" in {doubt.kind for doubt in found}) is doubted
+    skipped = MONEY.replace(
+        "        return self.cents ==",
+        "        if self is None:\n            return True\n        return self.cents ==",
+    )
+    found = static_doubts({"m.py": MONEY}, {"m.py": skipped}, issue, {}, sources)
+    assert ("changed-comparison" in {doubt.kind for doubt in found}) is doubted
+    right = MONEY.replace("Money(self.cents)", "Money(self.cents + other.cents)")
+    found = static_doubts({"m.py": MONEY}, {"m.py": right}, issue, {}, sources)
+    assert "changed-comparison" not in {doubt.kind for doubt in found}

@@ -20,7 +20,13 @@ from .history import normal, python_files, small_edits
 
 _MOST_OF_A_PAIR = 60
 """Releases that change more functions a little are taken for a change of style."""
-_OF_A_PAIR = 5
+_OF_A_PAIR = 10
+
+
+def _corrects(version: str) -> bool:
+    """Whether a release has the number of one that corrects faults, by semantic versioning."""
+    return len(parts := Version(version).release) > 2 and parts[-1] > 0
+
 
 
 def releases(folder: Path) -> dict[str, list[tuple[str, Path]]]:
@@ -48,7 +54,7 @@ def write_examples(archives: Path, out: Path, only: list[str], part: int, parts:
                 except Exception as error:
                     sys.stderr.write(f"{package} {version}: {error}\n")
                     continue
-                if files is not None:
+                if files is not None and _corrects(version):
                     edits = list(small_edits(package, version, files, now))
                     if len(edits) <= _MOST_OF_A_PAIR:
                         for edit in random.Random(f"{package} {version}").sample(edits, min(_OF_A_PAIR, len(edits))):

@@ -19,7 +19,7 @@ from pathlib import Path
 from assets.evals.harvest.released_tests import is_released_test
 from assets.executions.engines.search.source import Function, SourceFile, Unreadable
 
-MOST_LINES = 4
+MOST_LINES = 3
 """Statements that may differ in an edit that counts as small."""
 MOST_FILE = 400_000
 """Bytes of a file that is read."""
@@ -173,24 +173,26 @@ def _in_file(package: str, release: str, old: SourceFile, new: SourceFile) -> It
         target = ast.dump(normal_now)
         if ast.dump(normal(was)) == target:
             continue
-        sites, lines = changed_statements(was, now)
-        if sites and lines <= MOST_LINES:
+        sites, lines, adds = changed_statements(was, now)
+        if adds and sites and lines <= MOST_LINES:
             yield SmallEdit(package, release, old, name, was, target, normal_now, tuple(sites), lines)
 
 
-def changed_statements(was: Function, now: Function) -> tuple[list[ast.stmt], int]:
-    """The statements of the old function that differ or stand beside an insertion, and how many statements differ."""
+def changed_statements(was: Function, now: Function) -> tuple[list[ast.stmt], int, bool]:
+    """The statements of the old function that differ or stand beside an insertion, how many statements differ, and
+    whether any is new: what only removes statements mostly removes what is not needed any more."""
     old, new = list(_flat(was, 0)), list(_flat(now, 0))
     matcher = SequenceMatcher(None, [key for key, _ in old], [key for key, _ in new], autojunk=False)
     sites: dict[int, ast.stmt] = {}
-    count = 0
+    count, adds = 0, False
     for tag, a, b, c, d in matcher.get_opcodes():
         if tag == "equal":
             continue
         count += max(b - a, d - c)
+        adds = adds or d > c
         for at in range(max(0, a - 1), min(len(old), b + 1)):
             sites[at] = old[at][1]
-    return [sites[at] for at in sorted(sites)], count
+    return [sites[at] for at in sorted(sites)], count, adds
 
 
 def _flat(node: ast.stmt, depth: int) -> Iterator[tuple[str, ast.stmt]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from core.work import Doubt
 
 from .changes import ProgramFile
+from .comparisons import changed_comparisons
 from .edited import EditedProgram, edited_program
 from .effects import compensations, lost_effects, replaced_errors
 from .flow import empty_effects, removed_checks, swallowed_exceptions, unreachable_code
@@ -50,6 +51,7 @@ MEASURES: tuple[Measure, ...] = (
     replaced_errors,
     lost_effects,
     compensations,
+    changed_comparisons,
     swallowed_exceptions,
     empty_effects,
     special_cases,

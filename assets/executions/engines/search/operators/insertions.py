@@ -126,6 +126,30 @@ def copy_from_elsewhere(site: Site, node: ast.stmt) -> Iterator[Proposal | None]
 
 
 @on_statement
+def carried_over(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
+    """An attribute that a new object lacks, taken from the one that it is made from: `new.x = old.x`."""
+    if site.function is None or not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+        return
+    new = node.targets[0].id
+    returned = any(
+        isinstance(n, ast.Return) and isinstance(n.value, ast.Name) and n.value.id == new
+        for n in site.source.walk(site.function)
+    )
+    if not returned or not isinstance(node.value, ast.Call):
+        return
+    made_from = [
+        n.id for n in ast.walk(node.value) if isinstance(n, ast.Name) and n.id in (*site.parameters, site.self_name)
+    ]
+    set_already = {n.attr for n in site.source.walk(site.function) if isinstance(n, ast.Attribute)
+                   and isinstance(n.value, ast.Name) and n.value.id == new}  # fmt: skip
+    known = site.index.all_attributes
+    for name in sorted(site.symptoms.names - set_already):
+        if name in known or (name.startswith("__") and name.endswith("__") and name in site.symptoms.issue):
+            for old in dict.fromkeys(made_from):
+                yield site.after(node, [f"{new}.{name} = {old}.{name}"], "statement:carry", 0.35)
+
+
+@on_statement
 def mirrored_copy(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
     """A statement repeated right after itself for the other one of a pair: `left`/`right`, `i`/`j`."""
     if site.function is None or not _simple(node) or isinstance(node, ast.Return | ast.Raise):
