@@ -62,6 +62,14 @@ def test_a_validator_of_another_file_is_called_and_imported() -> None:
     assert not made(before, after, refused(), returning)
 
 
+def test_a_name_joins_the_import_from_its_module() -> None:
+    before = "from other0 import (\n    one,\n    two,\n)\n\n\ndef f(names):\n    return one(names), two\n"
+    after = before.replace("two,\n)", "two, check_names,\n)").replace(
+        "    return", "    check_names(*names)\n    return"
+    )
+    assert made(before, after, refused(), HELPER + "\n\ndef one(x):\n    return x\n")
+
+
 def test_a_validating_method_of_a_base_class_is_called() -> None:
     before = (
         "class Base:\n    def _check(self, size):\n        if size < 1:\n            raise ValueError(size)\n\n\n"

@@ -28,7 +28,6 @@ def _corrects(version: str) -> bool:
     return len(parts := Version(version).release) > 2 and parts[-1] > 0
 
 
-
 def releases(folder: Path) -> dict[str, list[tuple[str, Path]]]:
     """The archives by package, oldest first."""
     found: dict[str, list[tuple[str, Path]]] = defaultdict(list)
@@ -60,7 +59,9 @@ def write_examples(archives: Path, out: Path, only: list[str], part: int, parts:
                         for edit in random.Random(f"{package} {version}").sample(edits, min(_OF_A_PAIR, len(edits))):
                             found = example(edit, _index(edit.source, files))
                             old, new = ast.unparse(normal(edit.before)), ast.unparse(edit.after_node)
-                            found.diff = "\n".join(difflib.unified_diff(old.splitlines(), new.splitlines(), n=2, lineterm=""))
+                            found.diff = "\n".join(
+                                difflib.unified_diff(old.splitlines(), new.splitlines(), n=2, lineterm="")
+                            )
                             count += 1
                             reached += bool(found.made)
                             file.write(json.dumps(found.row()) + "\n")

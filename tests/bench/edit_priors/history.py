@@ -146,9 +146,7 @@ def normalised(node: Function) -> Function:
     return made
 
 
-def small_edits(
-    package: str, release: str, before: dict[str, bytes], after: dict[str, bytes]
-) -> Iterator[SmallEdit]:
+def small_edits(package: str, release: str, before: dict[str, bytes], after: dict[str, bytes]) -> Iterator[SmallEdit]:
     """The functions that differ by at most `MOST_LINES` statements."""
     for path in sorted(before.keys() & after.keys()):
         if before[path] == after[path]:

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from assets.executions.engines.search.source import Function
 
 from .base import Proposal, Site, on_statement
-from .definitions import module_path
 from .guards import message
+from .imports import import_edit, module_path
 from .index import simple_name
-from .values import import_edit
 
 _MOST_NAMES = 6
 _MOST_LIMITS = 6

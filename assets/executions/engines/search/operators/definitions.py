@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from assets.executions.engines.search.source import Edit
 
 from .base import BUILTINS, Proposal, Site, on_statement
-from .values import import_edit
+from .imports import import_edit, module_path
 
 _FROM = {
     "defaultdict": "collections", "Counter": "collections", "OrderedDict": "collections", "deque": "collections",
@@ -258,15 +258,6 @@ def missing_import(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
         for path in site.index.defined_in.get(name, [])[:3]:
             if path != site.source.path:
                 yield import_edit(site, f"from {module_path(site.source.path, path)} import {name}")
-
-
-def module_path(here: str, there: str) -> str:
-    """The import path of one file as seen from another: relative inside the same package, else absolute."""
-    parts = there.removesuffix(".py").removesuffix("/__init__").split("/")
-    own = here.split("/")[:-1]
-    if own and parts[: len(own)] == own and len(parts) > len(own):
-        return "." + ".".join(parts[len(own) :])
-    return ".".join(parts[1:] if parts[0] in ("src", "lib") else parts)
 
 
 @on_statement

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .base import Proposal, Site, on, on_statement
+from .imports import import_edit
 
 _SIMPLE: tuple[object, ...] = (None, True, False, 0, 1, -1, 0.0, "", (), [], {})
 
@@ -203,7 +204,7 @@ def copy_value(site: Site, node: ast.stmt) -> Iterator[Proposal]:
     text = site.code(value)
     for pattern, weight in _COPIES:
         if "copy." in pattern and "copy" not in site.globals:
-            imported = _import_edit(site, "import copy")
+            imported = import_edit(site, "import copy")
             made = site.replace(value, pattern.format(text), "copy:deep", weight * 0.8)
             if imported is not None:
                 yield Proposal((imported.edits[0], *made.edits), "copy:deep", weight * 0.8)
@@ -243,37 +244,10 @@ def deep_for_shallow(site: Site, node: ast.Call) -> Iterator[Proposal]:
             yield made
         elif "deepcopy" in site.globals:
             yield site.replace(node, f"deepcopy({text})", "copy:deep", 0.5)
-        elif (imported := _import_edit(site, "import copy")) is not None:
+        elif (imported := import_edit(site, "import copy")) is not None:
             yield Proposal((imported.edits[0], *made.edits), "copy:deep", 0.4)
         yield site.replace(node, f"{{key: list(value) for key, value in {text}.items()}}", "copy:deep", 0.1)
         yield site.replace(node, f"[list(item) for item in {text}]", "copy:deep", 0.1)
-
-
-def _import_edit(site: Site, line: str) -> Proposal | None:
-    """`line` added to the file's imports, in order where they are ordered."""
-    body = site.source.tree.body
-    imports = [
-        s
-        for s in body
-        if isinstance(s, ast.Import | ast.ImportFrom)
-        and not (isinstance(s, ast.ImportFrom) and s.module == "__future__")
-    ]
-    if imports:
-        later = [s for s in imports if site.code(s) > line and isinstance(s, ast.Import) == line.startswith("import")]
-        return (
-            site.before(later[0], [line], "import:add", 0.3)
-            if later
-            else site.after(imports[-1], [line], "import:add", 0.3)
-        )
-    for statement in body:
-        documented = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        future = isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
-        if not documented and not future:
-            return site.before(statement, [line, ""], "import:add", 0.3)
-    return None
-
-
-import_edit = _import_edit
 
 
 @on(ast.BinOp)
@@ -355,7 +329,7 @@ def comprehension(site: Site, node: ast.ListComp | ast.GeneratorExp | ast.SetCom
             module = pattern.split(".")[0]
             made = site.replace(node.elt, pattern.format(element), "copy:element", weight)
             if module in ("copy", "dataclasses") and module not in site.globals:
-                imported = _import_edit(site, f"import {module}")
+                imported = import_edit(site, f"import {module}")
                 if imported is not None:
                     yield Proposal((*imported.edits, *made.edits), "copy:element", weight * 0.8)
             else:
