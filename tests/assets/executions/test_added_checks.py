@@ -36,7 +36,8 @@ def test_a_limit_that_the_issue_names_is_checked_on_what_is_converted() -> None:
 def test_an_index_is_checked_against_both_ends_of_the_container_itself() -> None:
     before = (
         "class Row:\n    def __len__(self):\n        return 3\n\n"
-        "    def at(self, index):\n        if index < 0:\n            index += len(self)\n        return self.cells(index)\n"
+        "    def at(self, index):\n        if index < 0:\n            index += len(self)\n"
+        "        return self.cells(index)\n"
     )
     after = before.replace(
         "        return self.cells",
@@ -101,7 +102,10 @@ def test_operations_in_tests_name_special_methods() -> None:
     assert used_protocols("def broken(:") == set()
 
 
-BAG = "class Bag(dict):\n    def __init__(self):\n        self.order = []\n\n    def update(self, other):\n        self.order.extend(other)\n"
+BAG = (
+    "class Bag(dict):\n    def __init__(self):\n        self.order = []\n\n"
+    "    def update(self, other):\n        self.order.extend(other)\n"
+)
 
 
 def test_an_operator_in_place_is_written_with_the_method_of_its_meaning() -> None:
@@ -114,7 +118,8 @@ def test_an_operator_in_place_is_written_with_the_method_of_its_meaning() -> Non
 
 def test_a_hash_agrees_with_what_is_compared() -> None:
     before = (
-        "class Point:\n    def __init__(self, x, y, note):\n        self.x = x\n        self.y = y\n        self.note = note\n\n"
+        "class Point:\n    def __init__(self, x, y, note):\n        self.x = x\n        self.y = y\n"
+        "        self.note = note\n\n"
         "    def __eq__(self, other):\n        return self.x == other.x and self.y == other.y\n"
     )
     after = before + "\n    def __hash__(self):\n        return hash((self.x, self.y))\n"
@@ -140,7 +145,8 @@ VARIANTS = [
     ("def f(a):\n    if a[:2] == '__':\n        return 1\n",
      "def f(a):\n    if a[:2] == '__' and a[-2:] == '__':\n        return 1\n", ""),
     ("def f(a, b):\n    if b and not a.startswith('www.'):\n        return 1\n",
-     "def f(a, b):\n    if b and not a.startswith('www.') and not a.startswith('@'):\n        return 1\n", "'@' at the start"),
+     "def f(a, b):\n    if b and not a.startswith('www.') and not a.startswith('@'):\n        return 1\n",
+     "'@' at the start"),
     ("class A:\n    def copy(self):\n        return A(self.x)\n",
      "class A:\n    def copy(self):\n        return type(self)(self.x)\n", ""),
     ("class A:\n    @classmethod\n    def make(cls, x):\n        return A(x)\n",

@@ -371,7 +371,7 @@ def test_a_keyword_argument_with_its_value_is_one_value() -> None:
 def test_an_operator_in_place_relates_both() -> None:
     merged = TestFacts("tests/test_cart.py::test_ior", "def test_ior():\n    one |= other\n    assert one == [1, 2]")
     plain = TestFacts("tests/test_cart.py::test_ior", "def test_ior():\n    one.join(other)\n    assert one == [1, 2]")
-    task = TaskText(title="`|=` breaks a cart", body="`cart |= other` does not fail, but the cart is not usable afterwards.")
+    task = TaskText(title="`|=` breaks a cart", body="`cart |= other` leaves a cart that is not usable.")
     measure = TaskMeasure(task, CORPUS)
     assert measure.relation(merged).score > measure.relation(plain).score + 2
     assert "both use the operator `|=`" in measure.relation(merged).shared

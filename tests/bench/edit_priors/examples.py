@@ -69,7 +69,7 @@ def example(edit: SmallEdit, index: ProjectIndex, seed: int = 0) -> Example:
     if not made:
         return found
     rest = [row for key, (_, row) in seen.items() if key not in made]
-    chosen = random.Random(f"{seed}:{edit.package}:{edit.release}:{edit.name}")
+    chosen = random.Random(f"{seed}:{edit.package}:{edit.release}:{edit.name}")  # noqa: S311
     found.others = chosen.sample(rest, min(NEGATIVES, len(rest)))
     return found
 
@@ -88,7 +88,7 @@ def likely_symptoms(edit: SmallEdit) -> Symptoms:
             found.not_raised = True
     old = {repr(n.value) for n in before if isinstance(n, ast.Constant)}
     new = [n.value for n in after if isinstance(n, ast.Constant) and repr(n.value) not in old]
-    chosen = random.Random(f"{edit.package}:{edit.release}:{edit.name}")
+    chosen = random.Random(f"{edit.package}:{edit.release}:{edit.name}")  # noqa: S311
     kept = [value for value in new if isinstance(value, str | int | float) and chosen.random() < 0.5]
     others = [n.value for n in ast.walk(edit.source.tree)
               if isinstance(n, ast.Constant) and isinstance(n.value, str | int | float)]  # fmt: skip

@@ -21,6 +21,7 @@ from assets.executions.engines.search.source import Function, SourceFile, Unread
 
 MOST_LINES = 3
 """Statements that may differ in an edit that counts as small."""
+_FOREIGN = re.compile(r"(^|/)(_?vendor\w*|extern\w*|docs?|examples?|benchmarks?|setup\.py|versioneer\.py)(/|$)")
 MOST_FILE = 400_000
 """Bytes of a file that is read."""
 
@@ -53,7 +54,7 @@ def python_files(archive: Path) -> dict[str, bytes]:
 
 
 def _foreign(path: str) -> bool:
-    return re.search(r"(^|/)(_?vendor\w*|extern\w*|docs?|examples?|benchmarks?|setup\.py|versioneer\.py)(/|$)", path) is not None  # fmt: skip
+    return _FOREIGN.search(path) is not None
 
 
 def _members(archive: Path) -> Iterator[tuple[str, int, "object"]]:
@@ -100,7 +101,7 @@ class _Normal(ast.NodeTransformer):
             del node.body[0]
         return node
 
-    visit_FunctionDef = visit_AsyncFunctionDef = _function  # noqa: N815  names that `ast` looks for
+    visit_FunctionDef = visit_AsyncFunctionDef = _function
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         self.generic_visit(node)
@@ -142,7 +143,7 @@ def normal(node: Function) -> Function:
 def normalised(node: Function) -> Function:
     """The node itself, normalised."""
     made = _Normal().visit(node)
-    assert isinstance(made, ast.FunctionDef | ast.AsyncFunctionDef)  # noqa: S101  for the type checker
+    assert isinstance(made, ast.FunctionDef | ast.AsyncFunctionDef)
     return made
 
 

@@ -14,6 +14,7 @@ from itertools import count as counter
 from assets.executions.engines.protocol import Candidate, FileChange, Observation, Problem
 from core.work import ModelUse
 
+from .likelihood import learned
 from .native.engine import NativeSearch
 from .operators import Site, proposals
 from .operators.index import ProjectIndex
@@ -38,6 +39,7 @@ class Search:
     def __init__(self, families: Collection[str] | None = None) -> None:
         """Uses the operators of `families`, all by default. Files that do not parse are repaired in any case."""
         self._families = None if families is None else frozenset(families)
+        self._likelihood = learned()
         self.suspects: list[Suspect] = []
         self.symptoms = Symptoms()
         self.generated = 0
@@ -142,9 +144,12 @@ class Search:
         if suspect.source.syntax_error is not None:
             return
         site = Site(suspect.source, suspect.statement, self._index, self.symptoms)
-        relative = self._relative(suspect)
+        relative, kind, text = self._relative(suspect), type(suspect.statement).__name__, suspect.source.text
         for proposal in proposals(site, self._families):
-            priority = relative * proposal.weight
+            old = " ".join(text[edit.start : edit.end] for edit in proposal.edits)
+            new = " ".join(edit.text for edit in proposal.edits)
+            weight = self._likelihood.weigh(proposal.operator, proposal.weight, kind, old, new)
+            priority = relative * min(weight, _BOUND)
             self._push(
                 Candidate(
                     proposal.edits,

@@ -1,4 +1,4 @@
-"""Checks that are missing where the tests expect an exception: a limit, or a validator that the project calls elsewhere."""
+"""Checks that are missing where tests expect an exception: a limit, or a validator that the project calls elsewhere."""
 
 import ast
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from .base import Proposal, Site, on_statement
 from .guards import message
 from .imports import import_edit, module_path
 from .index import simple_name
+from .kinds import NUMBER
 
 _MOST_NAMES = 6
 _MOST_LIMITS = 6
@@ -61,9 +62,13 @@ def _values(site: Site, node: ast.stmt) -> list[tuple[str, float]]:
             text = site.code(inner)
             if len(text) < 40 and "\n" not in text:
                 found[text] = 1.2
-        elif isinstance(inner, ast.Name) and inner.id in visible and isinstance(inner.ctx, ast.Load):
-            if site.kind(inner.id) in (None, "number"):
-                found.setdefault(inner.id, 1.0)
+        elif (
+            isinstance(inner, ast.Name)
+            and inner.id in visible
+            and isinstance(inner.ctx, ast.Load)
+            and site.kind(inner.id) in (None, NUMBER)
+        ):
+            found.setdefault(inner.id, 1.0)
     return list(found.items())[:_MOST_NAMES]
 
 
@@ -85,7 +90,7 @@ def _looked_up(site: Site, node: ast.stmt) -> list[tuple[str, str]]:
                 found[inner.slice.id, container] = None
     if site.owner is not None and site.self_name and "__len__" in site.index.members(site.owner.name)[1]:
         for name in names:
-            if name != site.self_name and site.kind(name) in (None, "number"):
+            if name != site.self_name and site.kind(name) in (None, NUMBER):
                 found[name, site.self_name] = None
     return list(found)[:4]
 
@@ -152,17 +157,19 @@ def _find_validators(site: Site) -> Iterator[tuple[str, Function, str, str | Non
 
 def _only_checks(function: ast.FunctionDef) -> bool:
     """Whether a function can raise, and neither returns a value, yields, nor assigns anything but local names."""
-    raises = False
-    for node in ast.walk(function):
-        if isinstance(node, ast.Raise):
-            raises = True
-        elif isinstance(node, ast.Return) and node.value is not None and not isinstance(node.value, ast.Constant):
-            return False
-        elif isinstance(node, ast.Yield | ast.YieldFrom | ast.Await):
-            return False
-        elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
-            return False
-    return raises and not isinstance(function.body[-1], ast.Raise) and not function.decorator_list
+    nodes = list(ast.walk(function))
+    if any(_does_more(node) for node in nodes) or not any(isinstance(node, ast.Raise) for node in nodes):
+        return False
+    return not isinstance(function.body[-1], ast.Raise) and not function.decorator_list
+
+
+def _does_more(node: ast.AST) -> bool:
+    """Whether a node returns a value, yields, or changes something that is not a local variable."""
+    if isinstance(node, ast.Return):
+        return node.value is not None and not isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.Attribute | ast.Subscript):
+        return isinstance(node.ctx, ast.Store | ast.Del)
+    return isinstance(node, ast.Yield | ast.YieldFrom | ast.Await)
 
 
 def _raises(function: Function) -> set[str]:

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from .base import Proposal, Site, on_statement
+from .index import simple_name
 
 _IN_PLACE = {
     "__ior__": ("update", "add"),
@@ -22,6 +23,11 @@ _DELEGATED = {
     "__reversed__": ("()", "reversed({})"),
 }
 """Parameters and result, for an attribute that holds what the instance stands for."""
+_LIBRARY: dict[str, type] = {
+    **dict.fromkeys(("dict", "OrderedDict", "MutableMapping", "UserDict", "defaultdict"), dict),
+    **dict.fromkeys(("list", "MutableSequence", "UserList"), list),
+    "set": set,
+}
 _MOST_FIELDS = 4
 
 
@@ -66,7 +72,7 @@ def _bodies(
             yield [f"def {name}(self, other):", f"    if not isinstance(other, {node.name}):",
                    "        return NotImplemented", f"    return {equal}"], 0.8  # fmt: skip
     if name.startswith("__r") and f"__{name[3:]}" in methods:
-        yield [f"def {name}(self, other):", f"    return self + other" if name == "__radd__" else
+        yield [f"def {name}(self, other):", "    return self + other" if name == "__radd__" else
                f"    return self.__{name[3:]}(other)"], 0.9  # fmt: skip
     if name == "__fspath__":
         for field in attributes[:_MOST_FIELDS]:
@@ -89,11 +95,7 @@ def _copies(name: str, methods: set[str]) -> Iterator[tuple[list[str], float]]:
 
 def _derives_from(node: ast.ClassDef, method: str) -> bool:
     """Whether a base of the class, by its name, is a container of the library that has the method."""
-    known: dict[str, type] = {"dict": dict, "list": list, "set": set, "OrderedDict": dict, "MutableMapping": dict,
-                              "MutableSequence": list, "UserDict": dict, "UserList": list, "defaultdict": dict}  # fmt: skip
-    names = [base.id if isinstance(base, ast.Name) else base.attr if isinstance(base, ast.Attribute) else ""
-             for base in node.bases]  # fmt: skip
-    return any(hasattr(known[name], method) for name in names if name in known)
+    return any(hasattr(_LIBRARY[name], method) for name in map(simple_name, node.bases) if name in _LIBRARY)
 
 
 def _compared(node: ast.ClassDef) -> list[str]:
@@ -101,8 +103,8 @@ def _compared(node: ast.ClassDef) -> list[str]:
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__eq__" and item.args.args:
             first = item.args.args[0].arg
-            found = [n.attr for n in ast.walk(item)
-                     if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == first]  # fmt: skip
+            read = [n for n in ast.walk(item) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
+            found = [n.attr for n in read if isinstance(n.value, ast.Name) and n.value.id == first]
             return list(dict.fromkeys(name for name in found if not name.startswith("__")))
     return []
 

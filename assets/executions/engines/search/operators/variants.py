@@ -1,4 +1,4 @@
-"""Variants of what stands there: one more choice, a condition once more for another value, the class of the instance."""
+"""Variants of what stands there: one more choice, a condition again for another value, the class of the instance."""
 
 import ast
 import re
