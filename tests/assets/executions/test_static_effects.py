@@ -140,3 +140,15 @@ def test_a_comparison_that_the_task_does_not_speak_of_is_no_repair(issue: str, d
     right = MONEY.replace("Money(self.cents)", "Money(self.cents + other.cents)")
     found = static_doubts({"m.py": MONEY}, {"m.py": right}, issue, {}, sources)
     assert "changed-comparison" not in {doubt.kind for doubt in found}
+
+
+def test_a_parameter_is_changed_and_not_overwritten() -> None:
+    text = "def at(cells, index):\n    if index < 0:\n        index += len(cells)\n    return cells[index]\n"
+    sources = {"m.py": SourceFile("m.py", text.encode())}
+    for after, doubted in (("index = len(cells)", True), ("index = index % len(cells)", False), ("index -= 1", False)):
+        changed = text.replace("index += len(cells)", after)
+        found = {doubt.kind for doubt in static_doubts({"m.py": text}, {"m.py": changed}, "", {}, sources)}
+        assert ("unused-input" in found) is doubted, after
+    local = text.replace("def at(cells, index):", "def at(cells):\n    index = -1")
+    found = static_doubts({"m.py": local}, {"m.py": local.replace("index += ", "index = ")}, "", {}, sources)
+    assert "unused-input" not in {doubt.kind for doubt in found}

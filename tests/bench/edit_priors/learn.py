@@ -28,8 +28,8 @@ RARE = 3
 """Operators that made fewer edits get their family's coefficient alone."""
 FOLDS = 5
 STRENGTH = 0.15
-"""Histories hold more extensions and changes of style than faults, and the operators' weights know the symptoms: most of
-the gain is here already, and on the development cases of `repair` a larger strength loses."""
+"""Histories hold more extensions and changes of style than faults, and the operators' weights know the symptoms: most
+of the gain is here, and on the development cases of `repair` a larger strength loses."""
 
 
 @dataclass
@@ -142,7 +142,7 @@ def summary(found: Sequence[float]) -> dict[str, float]:
 
 
 def cross_validated(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Summaries by an operator's weight alone and with what was learned, of packages that were left out when learning."""
+    """Summaries by an operator's weight alone and with what was learned, of packages that were left out."""
     packages = sorted({row["package"] for row in rows})
     found: dict[str, list[float]] = {"weights": [], f"with strength {STRENGTH}": [], "learned alone": []}
     for fold in range(FOLDS):
@@ -155,7 +155,7 @@ def cross_validated(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float
         plain = np.zeros(len(names))
         plain[0] = 1.0
         for some, mixed in zip(found.values(), (0.0, STRENGTH, 1.0), strict=True):
-            some += places(held, (1 - mixed) * plain + mixed * b)
+            some.extend(places(held, (1 - mixed) * plain + mixed * b))
     return {name: summary(some) for name, some in found.items()}
 
 

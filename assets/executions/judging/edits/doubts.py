@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from core.work import Doubt
 
 from .changes import ProgramFile
-from .comparisons import changed_comparisons
+from .comparisons import changed_comparisons, overwritten_inputs
 from .edited import EditedProgram, edited_program
 from .effects import compensations, lost_effects, replaced_errors
 from .flow import empty_effects, removed_checks, swallowed_exceptions, unreachable_code
@@ -52,6 +52,7 @@ MEASURES: tuple[Measure, ...] = (
     lost_effects,
     compensations,
     changed_comparisons,
+    overwritten_inputs,
     swallowed_exceptions,
     empty_effects,
     special_cases,
