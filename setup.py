@@ -16,7 +16,15 @@ setup(
         **{f"penstock.rooms.{name}": name.replace(".", "/") for name in (*rooms, "eval_sets")},
     },
     package_data={
-        "": ["templates/*.html", "prompts/*/*.md", "site/*.py", "inside/*", "*.java", "likelihood.json", "database/migrations/*.sql"],
+        "": [
+            "templates/*.html",
+            "prompts/*/*.md",
+            "site/*.py",
+            "inside/*",
+            "*.java",
+            "likelihood.json",
+            "database/migrations/*.sql",
+        ],
         "penstock.rooms.eval_sets": ["**/*"],
     },
 )

@@ -188,6 +188,7 @@ def test(
     from assets.executions.trial.worker_client import WorkerDied
     from core.settings import load_settings
     from sandbox import open_sandbox
+    from sandbox.reports.results import is_test
 
     settings = load_settings()
     with _refusals(), _checkout(repo) as checkout, Progress(quiet=as_json) as step:
@@ -199,7 +200,8 @@ def test(
         except (NoTests, WorkerDied) as error:
             raise CommandFailed(str(error)) from error
     run = result.baseline.run
-    counts = dict(Counter(outcome.value for outcome in run.outcomes.values()))
+    counts = dict(Counter(outcome.value for test, outcome in run.outcomes.items()
+                          if is_test(test) or outcome not in ("passed", "skipped")))  # fmt: skip
     bad = [test for test, outcome in run.outcomes.items() if outcome in ("failed", "error")]
     places = {t: found[0].frames[-1] for t, found in result.baseline.failures.items() if found and found[0].frames}
     if as_json:
@@ -216,7 +218,10 @@ def test(
             place = places.get(test)
             line(f"{run.outcomes[test].value:<7} {test}{f' ({place[0]}:{place[1]})' if place else ''}")
             found = result.baseline.failures.get(test)
-            line(f"        {' '.join((found[0].message if found else '').split())[:240]}")
+            said = [
+                part for part in (found[0].message if found else "").splitlines() if not part.lstrip().startswith("at ")
+            ]
+            line(f"        {' '.join(' '.join(said).split())[:240]}")
         if len(bad) > 50:
             line(f"({len(bad) - 50} more)")
         shown = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no tests"

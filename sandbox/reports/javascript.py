@@ -14,6 +14,8 @@ _JEST: dict[str, Outcome] = {"passed": "passed", "failed": "failed", "pending": 
                              "todo": "skipped", "disabled": "skipped", "focused": "passed"}  # fmt: skip
 _OWN: dict[str, Outcome] = {"passed": "passed", "failed": "failed", "skipped": "skipped"}
 _FRAME = re.compile(r"(?:file://)?(/[^\s():]+|(?:[\w.@-]+/)+[\w.@-]+\.[cm]?[jt]sx?):(\d{1,9})(?::\d+)?")
+_COMPARED = re.compile(r"^Expected: (.{1,300})\nReceived: (.{1,300})$", re.MULTILINE)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _TAP = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:-\s*)?(.*?)(?:\s*#\s*(skip|todo)\b.*)?$", re.IGNORECASE)
 _MOST_LINES = 200
 _SEPARATOR = " > "
@@ -43,8 +45,19 @@ def _jest(results: list[Any], inside: str) -> Iterator[TestCase]:
                 continue
             names = [*map(str, test.get("ancestorTitles") or []), str(test.get("title") or test.get("fullName"))]
             failure = "\n".join(map(str, test.get("failureMessages") or [])) if outcome == "failed" else ""
+            failure = _compared_first(failure)
             path, line = place_of(failure, inside)
             yield TestCase(f"{file}::{name_of(names)}", outcome, _seconds(test.get("duration")), failure, path, line)
+
+
+def _compared_first(message: str) -> str:
+    """A failure of jest's matchers with both values in its first line, which is all that is shown of many failures."""
+    plain = _COLOUR.sub("", message)
+    found = _COMPARED.search(plain)
+    if found is None or not plain.startswith("Error: expect("):
+        return plain
+    first, _, rest = plain.partition("\n")
+    return f"expected {found[1]}, received {found[2]}: {first.removeprefix('Error: ').partition(' // ')[0]}\n{rest}"
 
 
 def own_cases(report: bytes, inside: str, whole: str) -> Iterator[TestCase] | None:

@@ -13,6 +13,13 @@ MOST_MESSAGE = 4_000
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
+def is_test(test: str) -> bool:
+    """Whether an id is a test's, and not that of a step: building, loading a file, running the whole. In Rust, a run is
+    a test where a target has a harness of its own."""
+    path, _, name = test.rpartition("::")
+    return name not in ("(build)", "(load)") and (name != "(run)" or path.endswith(".rs"))
+
+
 @dataclass(frozen=True)
 class TestCase:
     """One test. `id` is `FILE::NAME`, where FILE is relative to the repository's root (a folder where no file is

@@ -12,6 +12,7 @@ from assets.executions.repository.protected_paths import is_test_path, steers_te
 from assets.executions.repository.test_command import number_of_tests
 from core.patch_paths import changed_paths
 from core.work import Evidence, GateCheck, Outcome, Patch, TestRun, Verdict, VerdictKind
+from sandbox.reports.results import is_test
 
 MOST_OF_A_STOPPED_RUN = 0.25
 """A target that was stopped without the patch must end with it within this part of that time."""
@@ -73,10 +74,14 @@ def unknown_tests(evidence: Evidence) -> frozenset[str]:
     return frozenset((lost | failed) - apart - set(evidence.flaky) - set(evidence.target_tests))
 
 
+def _passing(run: TestRun) -> int:
+    return sum(outcome is Outcome.PASSED and is_test(test) for test, outcome in run.outcomes.items())
+
+
 def _proof(evidence: Evidence) -> str:
     """What was proven and how, in one paragraph."""
     after = evidence.after
-    count = sum(1 for o in after.outcomes.values() if o is Outcome.PASSED) if after else 0
+    count = _passing(after) if after else 0
     targets = number_of_tests(evidence.target_tests)
     what = f"{targets} derived from the task's text" if evidence.reproduction == "issue" else targets
     parts = [f"On the unchanged commit, {what} failed; on a clean checkout with the patch, every one of these passes."]
@@ -144,7 +149,7 @@ def suite_no_worse(evidence: Evidence, patch: Patch) -> GateCheck:
     if not broken and (unknown := sorted(unknown_tests(evidence) & set(evidence.reached))):
         detail = f"{_names(unknown)} executes changed code and did not run to the end, so it may be worse."
         return GateCheck(name="suite-no-worse", passed=False, detail=detail)
-    count = sum(1 for o in after.outcomes.values() if o is Outcome.PASSED)
+    count = _passing(after)
     detail = (
         f"{_names(broken)} is worse with the patch."
         if broken

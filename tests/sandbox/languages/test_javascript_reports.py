@@ -8,6 +8,7 @@ import pytest
 from sandbox.environments.languages.javascript.layout import PROGRAMS
 from sandbox.environments.languages.javascript.node import installed_nodes
 from sandbox.reports.javascript import jest_cases, own_cases, tap_cases
+from sandbox.reports.results import is_test
 
 
 def test_the_report_of_jest_and_vitest():
@@ -62,3 +63,28 @@ def test_what_mochas_reporter_writes(tmp_path):
         "test/a.js::A > three": "skipped",
     }  # fmt: skip
     assert "Error: no" in cases["test/a.js::A > two"].message
+
+
+def test_both_values_of_a_matcher_come_first() -> None:
+    message = (
+        "Error: \x1b[2mexpect(\x1b[22mreceived).toBe(expected) // Object.is equality\n\nExpected: \x1b[32m6\x1b[39m\n"
+        "Received: 3\n    at Object.toBe (/workspace/test/sum.test.js:2:56)"
+    )
+    entry = {"ancestorTitles": [], "title": "sums", "status": "failed", "failureMessages": [message]}
+    report = {"testResults": [{"name": "/workspace/test/sum.test.js", "status": "failed", "assertionResults": [entry]}]}
+    cases = {case.id: case for case in jest_cases(json.dumps(report).encode(), "/workspace")}
+    found = cases["test/sum.test.js::sums"]
+    assert found.message.startswith("expected 6, received 3: expect(received).toBe(expected)\n")
+    assert (found.path, found.line) == ("test/sum.test.js", 2)
+    entry["failureMessages"] = ["TypeError: x is not a function\n    at f (/workspace/a.js:1:2)"]
+    (case,) = [case for case in jest_cases(json.dumps(report).encode(), "/workspace") if case.id.endswith("sums")]
+    assert case.message.startswith("TypeError: x is not a function")
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [("a.test.js::adds", True), ("a.test.js::(load)", False), ("package.json::(run)", False),
+     ("Cargo.toml::(build)", False), ("tests/own.rs::(run)", True), ("test_a.py::test_(load)", True)],
+)  # fmt: skip
+def test_steps_of_a_run_are_no_tests(name: str, counts: bool) -> None:
+    assert is_test(name) is counts
