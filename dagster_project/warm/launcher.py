@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from dagster import DagsterRun, Field, StringSource
 
+from core.processes import started_ticks
 from dagster_project.warm.dagster_internals import (
     CheckRunHealthResult,
     ConfigurableClass,
@@ -28,7 +29,7 @@ from dagster_project.warm.dagster_internals import (
     WorkerStatus,
     serialised_instance,
 )
-from dagster_project.warm.process import ROOT, started_ticks
+from dagster_project.warm.process import ROOT
 
 WORKER_TAG = "penstock/worker"
 LAUNCH_TIMEOUT = 120.0

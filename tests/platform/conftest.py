@@ -18,7 +18,7 @@ import pytest
 
 from core.settings import Settings
 from core.signatures import sign_github
-from dagster_project.supervisor import platform_file
+from dagster_project.records import platform_file
 
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
 

@@ -16,9 +16,9 @@ import psutil
 import psycopg
 
 from core.eventlog.relay import _LOCK
+from core.processes import started_ticks
 from core.settings import Settings
 from dagster_project.warm.launcher import listening
-from dagster_project.warm.process import started_ticks
 
 from .conftest import RunningPlatform
 from .forge_process import ForgeProcess
