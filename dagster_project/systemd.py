@@ -35,10 +35,13 @@ WantedBy={target}
 
 
 def unit(python: Path, environment: Mapping[str, str], *, system: bool) -> str:
-    """`environment` goes into the unit, which others may read: no secrets."""
+    """`environment` goes into the unit, which others may read: no secrets. Raises `ValueError` for what cannot stand in
+    a unit."""
+    if set(str(python)) & set("\"'\\"):
+        raise ValueError(f"systemd starts no program whose path has a quote or a backslash: {python}")
     assigned = "\n".join(f"Environment={_quoted(f'{name}={value}')}" for name, value in environment.items())
     return _UNIT.format(
-        python=_quoted(str(python).replace("$", "$$")),
+        python=_quoted(str(python)),
         environment=assigned,
         folder="~" if not system else "/",
         user=f"User={getpass.getuser()}\n" if system else "",

@@ -34,7 +34,10 @@ def install(
     variables = {"PENSTOCK_HOME": str(settings.home), "PATH": os.environ.get("PATH", os.defpath)}
     if config := os.environ.get("PENSTOCK_CONFIG"):
         variables["PENSTOCK_CONFIG"] = str(Path(config).absolute())
-    text = unit(Path(sys.executable), variables, system=system)
+    try:
+        text = unit(Path(sys.executable), variables, system=system)
+    except ValueError as error:
+        raise CommandFailed(str(error)) from error
     if show:
         line(text.rstrip())
         return
