@@ -3,25 +3,31 @@
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 from core.settings import Settings
 from dagster_project import instance
 from dagster_project.parts import Child
-from dagster_project.warm import launcher
+from dagster_project.warm.listening import listening
+
+DAGSTER_GRACE = 1.0
+"""Seconds that Dagster's processes get to stop. They would wait for the sensors' ticks, which long-poll for up to 20; a
+tick that is killed is evaluated anew, and its runs have keys."""
 
 
 def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) -> list[Child]:
     """`gateway` is the gateway's address; `dagster` host and port of the webserver, None for none."""
     python, run = sys.executable, settings.run_folder
     _, workspace, code = instance.files(settings)
+    stock = settings.run_launcher == "stock"
+    code_server = ["dagster", "api", "grpc"] if stock else ["dagster_project.code_server"]
     found = [
         Child("gateway", [python, "-m", "gateway"], lambda: answers(f"{gateway}/readyz")),
         Child(
             "code-server",
-            [python, "-m", "dagster", "api", "grpc", "--socket", str(code), "--location-name", "penstock",
+            [python, "-m", *code_server, "--socket", str(code), "--location-name", "penstock",
              "--module-name", "dagster_project.definitions", "--log-level", "warning"],
-            lambda: _listens(code),
+            lambda: listening(code),
+            DAGSTER_GRACE,
         ),
     ]  # fmt: skip
     if settings.event_log == "kafka":
@@ -32,12 +38,11 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
             Child(
                 "warm",
                 [python, "-m", "dagster_project.warm.process", str(socket_path)],
-                lambda: _listens(socket_path),
+                lambda: listening(socket_path),
             )
         )
-    stock = settings.run_launcher == "stock"
     daemon = ["dagster._daemon", "run", "-w"] if stock else ["dagster_project.daemon"]
-    found.append(Child("daemon", [python, "-m", *daemon, str(workspace)], lambda: True))
+    found.append(Child("daemon", [python, "-m", *daemon, str(workspace)], lambda: True, DAGSTER_GRACE))
     if dagster is not None:
         host, port = dagster
         found.append(
@@ -46,6 +51,7 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
                 [python, "-m", "dagster_webserver", "-h", host, "-p", str(port), "-w", str(workspace),
                  "--log-level", "warning"],
                 lambda: answers(f"http://{host}:{port}/server_info"),
+                DAGSTER_GRACE,
             )
         )  # fmt: skip
     return found
@@ -58,7 +64,3 @@ def answers(url: str) -> bool:
             return int(response.status) == 200
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _listens(path: Path) -> bool:
-    return launcher.listening(path)

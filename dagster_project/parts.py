@@ -82,11 +82,12 @@ class Restarts:
 
 @dataclass
 class Child:
-    """One process of the platform. `ready` says whether it answers."""
+    """One process of the platform. `ready` says whether it answers, `grace` how many seconds it may take to stop."""
 
     name: str
     argv: list[str]
     ready: Callable[[], bool]
+    grace: float = 10.0
     process: subprocess.Popen[bytes] | None = None
     restarts: Restarts = field(default_factory=Restarts)
 

@@ -282,17 +282,17 @@ class Supervisor:
         self._waiting.wake()
 
     def stop(self) -> None:
-        """Stops every child: SIGTERM, then SIGKILL after `STOP_SECONDS`. Idempotent."""
+        """Stops every child: SIGTERM, then SIGKILL after its time of grace. Idempotent."""
         self.request_stop()
         records.platform_file(self.settings).unlink(missing_ok=True)
         alive = [c for c in reversed(self.children) if c.process is not None and c.process.poll() is None]
         for child in alive:
             _signal(child, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        for child in alive:
+        began = time.monotonic()
+        for child in sorted(alive, key=lambda child: child.grace):
             assert child.process is not None  # noqa: S101
             try:
-                child.process.wait(max(0.1, deadline - time.monotonic()))
+                child.process.wait(max(0.1, began + child.grace - time.monotonic()))
             except subprocess.TimeoutExpired:
                 _signal(child, signal.SIGKILL)
                 child.process.wait(5)

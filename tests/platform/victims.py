@@ -18,7 +18,7 @@ import psycopg
 from core.eventlog.relay import _LOCK
 from core.processes import started_ticks
 from core.settings import Settings
-from dagster_project.warm.launcher import listening
+from dagster_project.warm.listening import listening
 
 from .conftest import RunningPlatform
 from .forge_process import ForgeProcess
