@@ -9,6 +9,8 @@ from dagster_project import instance
 from dagster_project.parts import Child
 from dagster_project.warm.listening import listening
 
+CODE_SERVER_THREADS = 16
+"""Three sensors long-poll all the time; by default a machine of two cores would have six threads."""
 DAGSTER_GRACE = 1.0
 """Seconds that Dagster's processes get to stop. They would wait for the sensors' ticks, which long-poll for up to 20; a
 tick that is killed is evaluated anew, and its runs have keys."""
@@ -25,7 +27,8 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
         Child(
             "code-server",
             [python, "-m", *code_server, "--socket", str(code), "--location-name", "penstock",
-             "--module-name", "dagster_project.definitions", "--log-level", "warning"],
+             "--module-name", "dagster_project.definitions", "--log-level", "warning",
+             "--max-workers", str(CODE_SERVER_THREADS)],
             lambda: listening(code),
             DAGSTER_GRACE,
         ),
