@@ -31,6 +31,7 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
              "--max-workers", str(CODE_SERVER_THREADS)],
             lambda: listening(code),
             DAGSTER_GRACE,
+            forks=True,
         ),
     ]  # fmt: skip
     if settings.event_log == "kafka":
@@ -42,10 +43,11 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
                 "warm",
                 [python, "-m", "dagster_project.warm.process", str(socket_path)],
                 lambda: listening(socket_path),
+                forks=True,
             )
         )
     daemon = ["dagster._daemon", "run", "-w"] if stock else ["dagster_project.daemon"]
-    found.append(Child("daemon", [python, "-m", *daemon, str(workspace)], lambda: True, DAGSTER_GRACE))
+    found.append(Child("daemon", [python, "-m", *daemon, str(workspace)], lambda: True, DAGSTER_GRACE, forks=True))
     if dagster is not None:
         host, port = dagster
         found.append(
@@ -55,6 +57,7 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
                  "--log-level", "warning"],
                 lambda: answers(f"http://{host}:{port}/server_info"),
                 DAGSTER_GRACE,
+                forks=True,
             )
         )  # fmt: skip
     return found

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from core.database.embedded import EmbeddedServer
+from dagster_project.forked import Forked
 
 MAX_RESTART_DELAY = 30.0
 _SET_CHILD_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
@@ -88,7 +89,9 @@ class Child:
     argv: list[str]
     ready: Callable[[], bool]
     grace: float = 10.0
-    process: subprocess.Popen[bytes] | None = None
+    forks: bool = False
+    """Whether it needs what the supervisor imports for several, and may begin as a fork of it."""
+    process: subprocess.Popen[bytes] | Forked | None = None
     restarts: Restarts = field(default_factory=Restarts)
 
     @property
@@ -100,7 +103,7 @@ class Child:
         """How it ended, in words; None while it runs."""
         if self.process is None or self.process.poll() is None:
             return None
-        code = self.process.returncode
+        code = int(self.process.returncode or 0)
         if code >= 0:
             return f"ended with code {code}"
         with contextlib.suppress(ValueError):

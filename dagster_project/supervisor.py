@@ -10,12 +10,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 
 from core.database.embedded import DatabaseNotStarted
 from core.processes import ProcessName, ends_with_parent
-from dagster_project import command_lines, dagster_tables, instance, records
+from dagster_project import command_lines, dagster_tables, forked, instance, records
 from dagster_project.dagster_tables import USES_DAGSTER_STORAGE
 from dagster_project.parts import (
     FAILING,
@@ -43,7 +43,8 @@ IDLE_SECONDS = 2.0
 
 class Supervisor:
     """Runs the processes of one platform. `on_event` receives a line of text for each event. `adopts`: this process has
-    no child processes but the platform's and `others`, and adopts orphans among the platform's."""
+    no child processes but the platform's and `others`, and adopts orphans among the platform's. `forks`: it has one
+    thread and nothing open that a fork must not have, so that its first parts may begin as forks."""
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Supervisor:
         webserver: bool = True,
         on_event: Callable[[str], None] = print,
         adopts: bool = False,
+        forks: bool = False,
         others: Set[int] = frozenset(),
     ) -> None:
         self.runtime = runtime
@@ -72,6 +74,7 @@ class Supervisor:
         self._logs = self.settings.home / "logs"
         self._webserver = webserver
         self._adopts, self._others = adopts, frozenset(others)
+        self._forks, self._imported = forks, False
         self._launcher_problem: str | None = None
         self.children = self._plan()
         self.database = EmbeddedDatabase(runtime.server) if runtime.server else None
@@ -121,12 +124,15 @@ class Supervisor:
         instance.write(self.settings)
         deadline = time.monotonic() + timeout
         try:
-            early = [c for c in self.children if c.name not in USES_DAGSTER_STORAGE]
+            early = [c for c in self.children if c.name not in (*USES_DAGSTER_STORAGE, "warm")]
             late = [c for c in self.children if c.name in USES_DAGSTER_STORAGE and c.name != "code-server"]
-            code = [c for c in self.children if c.name == "code-server"]  # the late ones load the code from it
+            code = [
+                c for c in self.children if c.name in ("code-server", "warm")
+            ]  # the late ones load the code from it
             for child in early:
                 self._spawn(child)
             dagster_tables.create(self.runtime, self.environment())
+            self._import()
             for children in (code, late):
                 for child in children:
                     self._spawn(child)
@@ -135,8 +141,17 @@ class Supervisor:
         except BaseException:
             self.stop()
             raise
+        finally:
+            self._imported = False  # what is started later finds the code that is installed by then
         if not self._stop.is_set():
             self._write_state()
+
+    def _import(self) -> None:
+        """Imports what the parts need, so that they can be forked; if that fails, each will say why."""
+        if self._forks and self.settings.run_launcher == "warm" and forked.alone():
+            with suppress(Exception):
+                forked.import_for_all(self.environment())
+                self._imported = True
 
     def _parts(self) -> list[Part]:
         return [*([self.database] if self.database else []), *self.children]
@@ -195,16 +210,20 @@ class Supervisor:
         # The kernel means the starting thread when it says parent, and only the first thread lives as long as we do.
         dies = threading.current_thread() is threading.main_thread()
         with log.open("ab") as output:
-            child.process = subprocess.Popen(
-                child.argv,
-                cwd=ROOT,
-                env=dict(self.environment()),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=ends_with_parent() if dies else None,  # noqa: PLW1509  it only calls into the kernel
-            )
+            if child.forks and self._imported and forked.alone():
+                module, arguments = child.argv[2], child.argv[3:]
+                child.process = forked.start(child.name, module, arguments, self.environment(), output.fileno())
+            else:
+                child.process = subprocess.Popen(
+                    child.argv,
+                    cwd=ROOT,
+                    env=dict(self.environment()),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    preexec_fn=ends_with_parent() if dies else None,  # noqa: PLW1509  it only calls into the kernel
+                )
         child.restarts.started(time.monotonic())
         self._record()
 

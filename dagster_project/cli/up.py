@@ -40,7 +40,9 @@ def foreground(settings: "Settings", webserver: bool, exit_when_ready: bool) -> 
                 database = Database(runtime.database_url)
                 ensure_secrets(settings, database)
                 database.close()
-                supervisor = Supervisor(runtime, webserver=webserver, on_event=say, adopts=True, others=others)
+                supervisor = Supervisor(
+                    runtime, webserver=webserver, on_event=say, adopts=True, forks=True, others=others
+                )
                 with stop_on_signals(supervisor):
                     try:
                         supervisor.start()

@@ -13,7 +13,7 @@ from dagster_project import dagster_tables, instance
 from dagster_project.runtime import Runtime
 
 QUERIES = """
-import os, sys
+import contextlib, os, sys, time
 import psycopg
 from dagster import DagsterInstance
 from dagster_project.warm import dagster_storage
@@ -28,8 +28,8 @@ def end_all():
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                            "WHERE datname = current_database() AND pid <> pg_backend_pid()")
 
-def ask():
-    with DagsterInstance.get() as found:
+def ask(found=None):
+    with contextlib.nullcontext(found) if found else DagsterInstance.get() as found:
         assert found.get_runs_count() == 0
         assert list(found.all_instigator_state()) == []
         found.event_log_storage.get_records_for_run('none')
@@ -43,8 +43,12 @@ kept = backends()
 for _ in range(3):
     ask()
 print(len(kept), kept == backends(), flush=True)
-end_all()
-ask()
+with DagsterInstance.get() as found:
+    ask(found)
+    end_all()
+    while backends():
+        time.sleep(0.01)
+    ask(found)
 print("again", len(backends()))
 if sys.argv[1] == "pooled":
     mine = backends()
