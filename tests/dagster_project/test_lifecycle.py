@@ -176,10 +176,10 @@ def test_a_part_is_restarted_on_request_and_one_that_waits_for_its_turn_at_once(
     began = time.monotonic()
     for _ in range(4):
         _process(settings, "sleeper").send(signal.SIGKILL)
-        _until(lambda: _states(settings)["sleeper"] != "up")
+        _until(lambda: _states(settings)["sleeper"] in ("restarting", "failing"))
         supervisor.send_signal(signal.SIGUSR1)
         _until(lambda: (record := records.read_record(settings)) is not None and record.parts[0].runs)
-    assert time.monotonic() - began < 0.5 + 1 + 2 + 4, "the delays were not waited for"
+    assert time.monotonic() - began < 5, "the delays, 7 s together, are not waited for"
     supervisor.terminate()
     assert supervisor.wait(60) == 0
     with pytest.raises(CommandFailed, match="no platform runs"):

@@ -39,7 +39,9 @@ def test_systemd_accepts_the_unit_with_any_path(system: bool, tmp_path: Path) ->
     python.write_text("#!/bin/sh\n")
     python.chmod(0o755)
     file = tmp_path / "penstock.service"
-    file.write_text(unit(python, {"PENSTOCK_HOME": f'{folder}"quoted" \\x'}, system=system))
+    text = unit(python, {"PENSTOCK_HOME": f'{folder}"quoted" \\x'}, system=system)
+    assert text.count("100%% $HOME") == 2
+    file.write_text(text)
     done = subprocess.run(
         ["systemd-analyze", "verify", str(file)], capture_output=True, text=True, timeout=60, check=False
     )
