@@ -187,12 +187,17 @@ def test_a_part_is_restarted_on_request_and_one_that_waits_for_its_turn_at_once(
 
 
 def test_a_part_that_keeps_failing_is_said_to_fail_once_and_is_tried_ever_less_often(
-    settings: Settings, start: Start
+    settings: Settings, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     supervisor = start("sleeper", "broken")
     code, shown = _run("status", "--json")
     assert (code, shown["state"]) == (1, "degraded")
     assert [(one["part"], one["state"]) for one in shown["parts"]] == [("sleeper", "up"), ("broken", "failing")]
+    monkeypatch.setattr("sandbox.backends", tuple)
+    checks = {one["name"]: one for one in _run("doctor", "--json")[1]["checks"]}
+    assert checks["platform"]["state"] == checks["part broken"]["state"] == "degraded"
+    assert "1 of 2 parts are up" in checks["platform"]["detail"]
+    assert "part sleeper" not in checks
     supervisor.terminate()
     said = supervisor.communicate(timeout=60)[0].splitlines()
     waits = [float(line.split(" in ")[-1].removesuffix(" s")) for line in said if "broken ended with code 1" in line]
