@@ -71,6 +71,9 @@ def solve(
         line(f"trajectory: {result['trajectory']}")
         if used := result["evidence"]["model"]:
             line(_cost(used))
+        verdict = result["evidence"]["verdict"]
+        if result["patch"] and verdict["verdict"] == "draft":
+            line(f"draft:      review the patch, because: {' '.join(verdict['reasons'])}")
         line(f"{result['status']}: {result['candidates']} candidates in {result['seconds']:.1f} s")
     if result["status"] != "resolved":
         raise typer.Exit(1)
