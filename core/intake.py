@@ -204,9 +204,10 @@ def receive(
 
     A repeated delivery is counted on the first and changes nothing else, also when both arrive simultaneously (the
     second waits for the first to commit). Only one that was ignored, and would not be now, is taken as if it had not
-    been sent before: a service repeats a delivery under its first id, after its source was added. So does a delivery of another webhook about the same happening; it is
-    recorded as a duplicate of the first, with the same task. A delivery about a source that is not configured is
-    recorded as ignored or, with `must_know_source`, raises `UnknownSource` and records nothing. A delivery that would
+    been sent before: a service repeats a delivery under its first id, after its source was added. So does a delivery of
+    another webhook about the same happening; it is recorded as a duplicate of the first, with the same task. A delivery
+    about a source that is not configured is recorded as ignored or, with `must_know_source`, raises `UnknownSource` and
+    records nothing. A delivery that would
     start a task beyond the `backlog` raises `core.backlog.Overloaded`, and the caller's transaction is rolled back.
     """
     decided = _decide(connection, team_id, intent)
