@@ -121,7 +121,7 @@ def _packages() -> tuple[str, str]:
             continue
         if not wanted.specifier.contains(version, prereleases=True):
             wrong.append(f"{wanted.name} {version} is not {wanted.specifier}")
-    python = importlib.metadata.metadata("penstock").get("Requires-Python", "")
+    python = str(importlib.metadata.metadata("penstock")["Requires-Python"] or "")
     if not SpecifierSet(python).contains(sys.version.split()[0], prereleases=True):
         wrong.append(f"Python {sys.version.split()[0]} is not {python}")
     if wrong:

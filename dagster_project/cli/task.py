@@ -127,7 +127,7 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
                 {"task": identity},
             ).fetchone()
     if as_json:
-        brief = {"task": {**_brief(found["task"]), **_told(ending)}}
+        brief: dict[str, Any] = {"task": {**_brief(found["task"]), **_told(ending)}}
         brief["plan"] = plan.model_dump(mode="json") if plan else None
         answers = [vars(one) for one in said]
         data({**found, **brief, "question": vars(asked) if asked else None, "answers": answers})
