@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 
 
-FEW_REFUSED = 2
+FEW_REFUSED = 16
 REFUSED_SHARE = 0.1
 """A model that gives no vector for some texts can be used as long as these are few, or a small part of all."""
 
@@ -71,11 +71,11 @@ class Embedder(Protocol):
 
 
 def embed_most(embedder: Embedder, texts: Sequence[str]) -> Embedded:
-    """The vectors of what the model takes of the texts. Raises `EmbedderUnavailable`, also if it takes none of many."""
+    """The vectors of what the model takes of the texts. Raises `EmbedderUnavailable`, also if it refuses too many."""
     try:
         return Embedded(embedder.embed_documents(texts))
     except TextsRefused as some:
-        if len(some.refused) == len(texts) > FEW_REFUSED:
+        if refuses_too_many(len(some.refused), len(texts)):
             raise
         return Embedded(some.vectors, some.refused)
 
