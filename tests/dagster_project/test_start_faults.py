@@ -13,6 +13,7 @@ import pytest
 
 from core.database.embedded import DatabaseNotStarted
 from core.database.start_faults import explained
+from dagster_project.cli.app import main
 from dagster_project.cli.faults import sentence, without_traceback
 
 ROOT = Path(__file__).parents[2]
@@ -176,6 +177,26 @@ def test_a_fault_far_down_is_found_and_a_bug_keeps_its_traceback() -> None:
     assert "read-only" in str(sentence(OSError(30, "Read-only file system", "/x")))
     assert sentence(wrapped(ValueError("a bug"))) is None
     assert sentence(FileNotFoundError(2, "No such file", "/x")) is None
+
+
+def test_the_program_ends_with_that_sentence_or_with_the_traceback_of_a_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def raising(error: Exception) -> Callable[..., None]:
+        def run(**_: object) -> None:
+            raise error
+
+        return run
+
+    monkeypatch.setattr(sys, "argv", ["penstock", "ledger"])
+    monkeypatch.setattr("dagster_project.cli.app.app", raising(OSError(28, "No space left on device", "/data/x")))
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "penstock: /data/x: the disk is full. Free some space; `penstock doctor` shows how much there is"
+    monkeypatch.setattr("dagster_project.cli.app.app", raising(ValueError("a bug")))
+    with pytest.raises(ValueError, match="a bug"):
+        main()
 
 
 def test_the_output_of_a_part_is_quoted_without_its_traceback() -> None:
