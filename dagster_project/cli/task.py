@@ -175,7 +175,7 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
             line()
         line(report[0].rstrip())
         if report[1] == it.attempt and ending and (what := ending.sentence()):
-            line(f"\n## Publication\n\n{what[0].upper()}{what[1:]}.")
+            line(f"\n## Publication\n\n{what[0].upper()}{what[1:]}" + ("" if what.endswith("…") else "."))
 
 
 @tasks.command()
