@@ -74,13 +74,21 @@ def list_(
         return
     table(
         ["id", "state", "attempt", "source", "created", "title"],
-        [[t.id, t.state, t.attempt, t.source, f"{t.created_at:%Y-%m-%d %H:%M:%S}", t.title[:80]] for t in found],
-        empty="No tasks yet. Deliver an event with `penstock send`, or post one to the gateway.",
+        [[t.id, t.state, t.attempt, t.source, f"{t.created_at:%Y-%m-%d %H:%M:%S}", t.title] for t in found],
+        empty=_nothing(state, source),
+        short={"id": 8},
     )
     for waiting in (one for one in found if one.state == TaskState.WAITING):
         line()
         line(f"{waiting.id} asks: {waiting.reason}")
         line(f"Answer with `penstock task answer {waiting.id} TEXT`.")
+
+
+def _nothing(state: TaskState | None, source: str | None) -> str:
+    if state is None and source is None:
+        return "No tasks yet. Deliver an event with `penstock send`, or post one to the gateway."
+    which = " ".join(filter(None, (state and f"in the state {state}", source and f"of the source {source}")))
+    return f"No task {which}. `penstock task list` shows all."
 
 
 def _brief(task: Any) -> dict[str, Any]:

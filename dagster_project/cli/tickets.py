@@ -254,7 +254,7 @@ def search(
             [
                 hit.key,
                 hit.state,
-                hit.title[:80],
+                hit.title,
                 f"{hit.score:.4f}",
                 "; ".join(f"{r.signal} ({r.detail})" for r in hit.why[:3]),
                 f"{hit.trust}{f' {hit.author}' if hit.author else ''}",
@@ -291,10 +291,12 @@ def list_(
     table(
         ["ticket", "kind", "state", "title", "labels", "comments", "updated"],
         [
-            [t.key, t.kind, t.state, t.title[:80], ", ".join(t.labels), t.comments, f"{t.updated_at:%Y-%m-%d %H:%M}"]
+            [t.key, t.kind, t.state, t.title, ", ".join(t.labels), t.comments, f"{t.updated_at:%Y-%m-%d %H:%M}"]
             for t in found
         ],
-        empty="No tickets yet: penstock tickets import SOURCE --from github",
+        empty="No such ticket: without --state and --kind, all are listed."
+        if state or kind
+        else "No tickets yet: penstock tickets import SOURCE --from github",
     )
 
 

@@ -93,7 +93,7 @@ def query_results(
     if as_json:
         data([dict(zip(found.columns, row, strict=True)) for row in found.rows])
     else:
-        table(found.columns, found.rows, empty="no rows")
+        table(found.columns, found.rows, empty="No row of the results matches the query.")
     if found.more:
         note(f"penstock: only the first {len(found.rows)} rows")
 

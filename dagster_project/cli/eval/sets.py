@@ -42,7 +42,7 @@ def sets(as_json: AsJson = False) -> None:
                  row.get("clusters", "?"), ", ".join(row.get("splits", [])), row.get("title", "unusable")]
                 for row in rows
             ],
-            empty="no eval sets",
+            empty=f"No eval set: each is a folder in {set_roots()[0]}, as docs/evals.md says.",
         )  # fmt: skip
         for row in rows:
             for said in (*row["problems"], *row["remarks"]):
