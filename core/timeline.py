@@ -103,7 +103,8 @@ def _short(value: Any, most: int = _TEXT) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """`1 edit`, `2 edits`."""
     return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
@@ -124,20 +125,20 @@ def _reproduce(body: Mapping[str, Any]) -> str:
 def _observed(body: Mapping[str, Any]) -> str:
     if "failing" in body:
         failing = body["failing"]
-        return f"{_counted(body['tests'], 'test')} in {body['seconds']:.1f} s, failing: {_first(failing)}"
+        return f"{counted(body['tests'], 'test')} in {body['seconds']:.1f} s, failing: {_first(failing)}"
     if "suspicious" in body:
         return f"most suspicious: {_first(body['suspicious'])}"
     if "tried" in body:
         status = ", ".join(f"{count} {name}" for name, count in body["status"].items())
         passing = f"; passes the failing tests: {_first(body['survivors'])}" if body["survivors"] else ""
-        return f"{_counted(body['tried'], 'edit')} tried ({status}){passing}"
+        return f"{counted(body['tried'], 'edit')} tried ({status}){passing}"
     if "verdict" in body:
         why = f": {_short(body['failed'], 300)}" if body["failed"] else ""
         return f"verdict {body['verdict']}{why}"
     if "calls" in body:
-        return f"{_counted(body['calls'], 'call')} compared with and without the patch"
+        return f"{counted(body['calls'], 'call')} compared with and without the patch"
     if "passing" in body:
-        return f"{_counted(body['passing'], 'other edit')} pass the failing tests too"
+        return f"{counted(body['passing'], 'other edit')} pass the failing tests too"
     if "unrelated" in body:
         return f"tests fail, but none has to do with the task: {_first(body['unrelated'])}"
     if "missing" in body:
@@ -163,11 +164,11 @@ def _observed(body: Mapping[str, Any]) -> str:
 def _try(body: Mapping[str, Any]) -> str:
     if not body["candidates"]:
         return f"tries edits that waited, first {_short(body['first'])}"
-    return f"tries {_counted(body['candidates'], 'edit')}, first {_short(body['first'])}"
+    return f"tries {counted(body['candidates'], 'edit')}, first {_short(body['first'])}"
 
 
 def _resume(body: Mapping[str, Any]) -> str:
-    actions = _counted(body["actions"], "action")
+    actions = counted(body["actions"], "action")
     why = f"; then the course was another one: {body['why']}" if body.get("why") else ""
     return f"goes on after an interruption; {actions} whose outcome was kept did not run again{why}"
 
@@ -185,11 +186,11 @@ _SAID: dict[str, Any] = {
     "try": _try,
     "judge": lambda body: f"judges {_short(body['candidate'])}",
     "verify": lambda body: f"verifies the patch ({body['operator'].replace(':', ' ')}) in a clean checkout",
-    "measure": lambda body: f"runs the program with and without {_counted(body['patches'], 'candidate')}",
-    "alternatives": lambda body: f"tries up to {_counted(body['candidates'], 'other edit')} on the same tests",
+    "measure": lambda body: f"runs the program with and without {counted(body['patches'], 'candidate')}",
+    "alternatives": lambda body: f"tries up to {counted(body['candidates'], 'other edit')} on the same tests",
     "rejected": lambda body: f"rejected: {_short(body['candidate'])}",
     "engine": lambda body: f"works with the engine {body['engine']}: {body['why']}",
-    "turn": lambda body: f"goes over to {body['turn']}, after {_counted(body['candidates'], 'edit')}",
+    "turn": lambda body: f"goes over to {body['turn']}, after {counted(body['candidates'], 'edit')}",
     "ask": lambda body: f"asks the model, step {body['step']} ({body['tokens']} tokens used)",
     "act": lambda body: f"the model calls {body['tool']} {_short(body['arguments'])}",
     "resume": _resume,

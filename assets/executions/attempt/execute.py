@@ -235,6 +235,13 @@ def _best_draft(search: TargetSearch) -> Accepted | None:
     return min(search.drafts, key=lambda draft: len(draft.verdict.reasons), default=None)
 
 
+def _fails_as_before(tests: tuple[str, ...], most: int = 3) -> str:
+    """Names tests that the patch leaves as they were."""
+    more = f" and {len(tests) - most} more" if len(tests) > most else ""
+    fail = "fails" if len(tests) == 1 else "fail"
+    return f"Not about this task, and as before {fail}: {', '.join(tests[:most])}{more}."
+
+
 def _note_choice(attempt: AttemptState, search: TargetSearch, found: Accepted) -> None:
     """Notes that one of several candidates was chosen, and which tests fail as before."""
     findings, baseline = attempt.findings, search.problem.baseline
@@ -247,4 +254,4 @@ def _note_choice(attempt: AttemptState, search: TargetSearch, found: Accepted) -
     others = [t for t in baseline.failing if t not in search.problem.targets.tests]
     still = tuple(t for t in others if after.get(t) in (Outcome.FAILED, Outcome.ERROR))
     if still:
-        findings.notes.append(f"{number_of_tests(still)} failed before for another reason and still fail: {still[0]}.")
+        findings.notes.append(_fails_as_before(still))

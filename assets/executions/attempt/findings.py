@@ -176,7 +176,8 @@ class Findings:
             f"{left} not verified" if left > 0 else "",
         ]
         of_these = f" ({', '.join(filter(None, parts))})" if any(parts) else ""
-        return f"{self.tried} candidates were tried; {self.passed_targets} made the failing tests pass{of_these}."
+        tried = "1 candidate was" if self.tried == 1 else f"{self.tried:,} candidates were"
+        return f"{tried} tried; {self.passed_targets or 'none'} made the failing tests pass{of_these}."
 
 
 def plain(operator: str) -> str:
