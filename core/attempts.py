@@ -300,7 +300,8 @@ def _not_open(task: Task, attempt: int) -> str:
         return f"task {task.id} is resolved already, by attempt {attempt}"
     if task.state == TaskState.WAITING:
         return f"task {task.id} waits for an answer: `penstock task answer {task.id} TEXT`"
-    return f"attempt {attempt} at task {task.id} has ended, {task.state}: `penstock task retry {task.id}` starts the next one"
+    again = f"`penstock task retry {task.id}` starts the next one"
+    return f"attempt {attempt} at task {task.id} has ended, {task.state}: {again}"
 
 
 def lapsed(database: Database, *, unclaimed_seconds: float, limit: int) -> list[Lapsed]:

@@ -95,7 +95,7 @@ def test_closing_writes_one_outcome_and_ends_the_lease(database: Database, log: 
     assert _outcomes(log) == ["resolved"]
     with pytest.raises(LeaseLost), attempt.fenced():
         pass
-    with pytest.raises(LeaseRefused, match="is resolved already, by attempt 1$"):
+    with pytest.raises(LeaseRefused, match=r"is resolved already, by attempt 1$"):
         _claim(database, task, holder="run-2")
 
 

@@ -25,7 +25,7 @@ from assets.executions.attempt.try_candidates import Accepted, TargetSearch, try
 from assets.executions.engines.protocol import Coverage, Engine, Problem
 from assets.executions.engines.search.spectrum import locations
 from assets.executions.judging.diff import changed_lines, without
-from assets.executions.repository.test_command import COMMAND_FILE, NoTests, number_of_tests
+from assets.executions.repository.test_command import COMMAND_FILE, NoTests
 from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.targets import Targets, TargetSet, made_targets, test_source
 from assets.executions.trial.worker_client import Worker, WorkerDied

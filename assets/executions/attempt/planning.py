@@ -55,9 +55,8 @@ class Planning:
         observed = f"{number_of_tests(tests)} of {len(baseline.run.outcomes)} fail for the task: {sets[0].why}"
         changes = [f"The target is to make {number_of_tests(tests)} pass, first of all {tests[0]}."]
         if len(sets) > 1:
-            changes.append(
-                f"If that fails, {counted(len(sets) - 1, 'other set')} of failing tests {'is' if len(sets) == 2 else 'are'} tried."
-            )
+            others = f"{counted(len(sets) - 1, 'other set')} of failing tests"
+            changes.append(f"If that fails, {others} {'is' if len(sets) == 2 else 'are'} tried.")
         if derived:
             changes.append(f"The patch will add the test {', '.join(derived)}, so a person has to look at it.")
         changes += self._limits(baseline)
