@@ -14,6 +14,7 @@ from dagster_project.cli import (
     dead_letters,
     env,
     index,
+    init,
     ledger,
     migrate,
     models,
@@ -35,10 +36,11 @@ app = typer.Typer(
     name="penstock",
     help="Turns events into finished, verified, published work.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("init")(init.init)
 app.command("up")(platform.up)
 app.command("doctor")(platform.doctor)
 app.command("solve")(solve.solve)
@@ -65,7 +67,7 @@ app.add_typer(token.tokens, name="token")
 def main() -> None:
     """Entry point. Known errors are printed in one line. Any other error is a bug and keeps its traceback."""
     try:
-        app(standalone_mode=True)
+        app(standalone_mode=True, prog_name="penstock")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
