@@ -1,5 +1,5 @@
-"""What `penstock init` decides from three answers: the first `settings.toml`, sources by name, and what a forge's webhook
-needs. Asks nothing and prints nothing.
+"""What `penstock init` decides from three answers: the first `settings.toml`, names of sources, and what a forge's
+webhook needs. Asks nothing and prints nothing.
 """
 
 import json

@@ -1,8 +1,8 @@
 """`penstock init`: three questions, or flags, and then what to paste where."""
 
-import os
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -112,7 +112,7 @@ def _where(given: list[str] | None, asks: bool) -> "Repositories":
             return find_repositories(given or ())
         except CannotBegin as error:
             raise typer.BadParameter(str(error), param_hint="--repositories") from error
-    here = os.getcwd()
+    here = str(Path.cwd())
     while True:
         note("Where are your repositories? One, a folder of them, or an https or ssh URL; several with spaces between.")
         said = typer.prompt("repositories", default=shlex.quote(here), err=True)

@@ -32,7 +32,7 @@ def repositories(tmp_path: Path) -> Path:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
-    return {**kept, "PENSTOCK_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
+    return {**kept, "PENSTOCK_HOME": str(tmp_path / "home"), "HOME": str(tmp_path / "me")}
 
 
 def begin(environment: dict[str, str], *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
@@ -52,7 +52,8 @@ def test_flags_write_settings_make_the_secret_and_say_what_to_paste_where(
     done = begin(environment, *flags)
     home = tmp_path / "home"
     assert (home / "settings.toml").stat().st_mode & 0o777 == 0o600
-    assert tomllib.loads((home / "settings.toml").read_text())["engine"] == "hybrid"
+    written = tomllib.loads((home / "settings.toml").read_text())
+    assert written == {"engine": "hybrid", "allowed_roots": [str(tmp_path / "me"), str(repositories)]}
     secret = home / "secrets" / "gitea-webhook-secret"
     assert f"the text of {secret}" in done.stdout
     assert secret.read_text().strip() not in done.stdout + done.stderr
@@ -88,7 +89,7 @@ def test_where_nobody_can_be_asked_it_says_which_flags_are_missing(environment: 
     assert "give --repositories and --engine, or --yes" in said
     for wrong in (["--forge", "svn"], ["--engine", "magic"], ["--address", "http://far.example.org"]):
         begin(environment, "--yes", *wrong, code=2)
-    token = "s3cr3t"  # noqa: S105
+    token = "s3cr3t"
     refused = begin(environment, "--yes", "--repositories", f"https://me:{token}@github.com/acme/shop", code=2)
     assert "leave the credential out" in " ".join(refused.stderr.replace("│", " ").split())
     assert token not in refused.stdout + refused.stderr
@@ -96,7 +97,7 @@ def test_where_nobody_can_be_asked_it_says_which_flags_are_missing(environment: 
 
 
 def test_a_secret_of_the_environment_is_named_by_its_variable(environment: dict[str, str]) -> None:
-    secret = "from-a-vault-0123456789"  # noqa: S105
+    secret = "from-a-vault-0123456789"
     done = begin({**environment, "PENSTOCK_GITHUB_WEBHOOK_SECRET": secret}, "--yes", "--forge", "github", "--json")
     told = json.loads(done.stdout)
     assert told["webhook"]["Secret"] == "the one of environment PENSTOCK_GITHUB_WEBHOOK_SECRET"
