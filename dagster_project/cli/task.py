@@ -19,6 +19,9 @@ tasks = typer.Typer(
     name="task", help="List, show, watch, answer, approve, cancel and retry tasks.", no_args_is_help=True
 )
 
+MOST_LINES = 40
+"""Lines of an answer that `task show` shows."""
+
 TaskId = Annotated[str, typer.Argument(help="The task's id or its first characters.", metavar="ID")]
 
 
@@ -149,8 +152,8 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
     for one in said:
         why = one.outcome or "not looked at yet"
         line(f"answer     {one.author}: {one.state} ({why}) {one.url or ''}".rstrip())
-        if one.body:
-            line(f"           {' '.join(one.body.split())[:200]}")
+        for part in _lines_of(one.body or ""):
+            line(f"           {part}".rstrip())
     for number, hypothesis in enumerate(plan.hypotheses if plan else (), 1):
         why = hypothesis.because or (hypothesis.why[0] if hypothesis.why else "")
         line(f"place {number:<4} {hypothesis.state}: {hypothesis.claim}" + (f" ({why})" if why else ""))
@@ -163,6 +166,13 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
             line(f"The report of attempt {report[1]}:")
             line()
         line(report[0])
+
+
+def _lines_of(text: str) -> list[str]:
+    """What somebody wrote, line by line as they wrote it, without the end of something long."""
+    parts = text.strip("\n").splitlines()
+    more = [f"({len(parts) - MOST_LINES} more lines: --json shows all)"] if len(parts) > MOST_LINES else []
+    return [*parts[:MOST_LINES], *more]
 
 
 @tasks.command()
