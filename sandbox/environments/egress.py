@@ -1,8 +1,8 @@
 """A forward proxy on a Unix socket: the only way out of the step that fetches packages.
 
 It connects to allowed hosts and ports, and to nothing else: names are resolved here, and addresses of private networks
-are refused unless the operator named the host. Each decision is logged, once for a task. Not for code of repositories, which gets no
-network at all.
+are refused unless the operator named the host. Each decision is logged, once for a task. Not for code of repositories,
+which gets no network at all.
 """
 
 import contextlib
