@@ -159,7 +159,7 @@ def doctor(as_json: AsJson = False) -> None:
     if as_json:
         data({"checks": checks, "settings": rows})
     else:
-        table(["", "state", "detail"], [[c["name"], c["state"], c["detail"]] for c in checks], empty="")
+        table(["check", "state", "detail"], [[c["name"], c["state"], c["detail"]] for c in checks], empty="")
         line()
         table(["setting", "value", "origin"], [[r["name"], r["value"], r["origin"]] for r in rows], empty="")
     if missing:

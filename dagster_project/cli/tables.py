@@ -17,6 +17,7 @@ from rich.text import Text
 
 EMPTY = "-"
 GAP: Final = 2
+WIDEST: Final = 48
 FOLDED: Final = 16
 """The narrowest that a column of text becomes; below it, each row is shown as lines of its own."""
 
@@ -67,10 +68,11 @@ def show_table(
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Lines whose cells begin at the same place, at least two spaces apart; no cell holds two spaces together."""
-    widths = [max(cell_len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    """Lines whose cells begin at the same place, at least two spaces apart; no cell holds two spaces together. A cell of
+    more than `WIDEST` characters moves only the rest of its own line."""
+    widths = [max(size for row in rows if (size := cell_len(row[at])) <= WIDEST) for at in range(len(rows[0]))]
     lines = [
-        (" " * GAP).join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        (" " * GAP).join(cell + " " * max(0, width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
         for row in rows
     ]
     return "".join(f"{line.rstrip()}\n" for line in lines)

@@ -98,6 +98,10 @@ def test_colours_tell_good_from_bad_and_are_left_out_where_they_are_not_wanted(o
     assert "\x1b[3" not in on_terminal(120, TERM="dumb")
 
 
+def test_one_long_cell_does_not_push_the_other_lines_apart() -> None:
+    assert aligned([["A", "B"], ["x" * 99, "1"], ["yy", "2"]]) == f"A   B\n{'x' * 99}  1\nyy  2\n"
+
+
 @given(st.lists(st.lists(st.text(st.characters(categories=["L", "N", "P"])), min_size=3, max_size=3), min_size=1))
 def test_aligned_cells_begin_at_the_same_place(rows: list[list[str]]) -> None:
     lines = aligned([["a", "b", "c"], *([cell or "-" for cell in row] for row in rows)]).split("\n")[:-1]

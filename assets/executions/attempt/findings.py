@@ -173,7 +173,7 @@ class Findings:
             f"{drafts} good for a draft only" if drafts > 0 else "",
             f"{self.same} the same change as another" if self.same else "",
             f"{broke} broke other tests when tried" if broke else "",
-            f"{left} not verified" if left > 0 else "",
+            f"{left} {'other' if left == 1 else 'others'} not verified" if left > 0 else "",
         ]
         of_these = f" ({', '.join(filter(None, parts))})" if any(parts) else ""
         tried = "1 candidate was" if self.tried == 1 else f"{self.tried:,} candidates were"
