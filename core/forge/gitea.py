@@ -161,5 +161,7 @@ class GiteaHost(NoThreads):
 
     def _translated(self, remedy: str = "") -> AbstractContextManager[None]:
         return translated(
-            self._service.base, remedy or self._remedy, lambda refusal: refusal.status == 409 and _EXISTS in str(refusal).lower()
+            self._service.base,
+            remedy or self._remedy,
+            lambda refusal: refusal.status == 409 and _EXISTS in str(refusal).lower(),
         )
