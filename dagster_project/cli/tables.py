@@ -68,8 +68,8 @@ def show_table(
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Lines whose cells begin at the same place, at least two spaces apart; no cell holds two spaces together. A cell of
-    more than `WIDEST` characters moves only the rest of its own line."""
+    """Lines whose cells begin at the same place, at least two spaces apart; no cell holds two spaces together. A cell
+    of more than `WIDEST` characters moves only the rest of its own line."""
     sizes = [[cell_len(row[at]) for row in rows] for at in range(len(rows[0]))]
     widths = [max((size for size in column if size <= WIDEST), default=WIDEST) for column in sizes]
     lines = [
