@@ -150,6 +150,13 @@ def _observed(body: Mapping[str, Any]) -> str:
             if isinstance(found, dict)
             else found
         )
+    if "places" in body and "known" in body:
+        where = f"the model suspects {_first(list(body['places']))}" if body["places"] else "the model names no place"
+        return where if body["known"] else f"{where}, and says that it does not know"
+    if "groups" in body:
+        return _answers(body)
+    if "same as before" in body:
+        return f"the model's edit was tried before ({body['same as before']})"
     if "places" in body:
         return f"commit {body['commit'][:12]}; likely places: {_first(body['places'])}"
     if "tool" in body:
@@ -159,6 +166,29 @@ def _observed(body: Mapping[str, Any]) -> str:
     if "answer" in body:
         return f"the model, without a call: {_short(body['answer'])}"
     return ""
+
+
+def _answers(body: Mapping[str, Any]) -> str:
+    """What several answers of a model to one question had in common."""
+    groups = body["groups"]
+    patches = "one patch" if len(groups) == 1 else f"{len(groups)} different patches" if groups else "no patch"
+    text = f"{patches} in {counted(sum(groups), 'answer')}" if groups else patches
+    if body.get("abstained"):
+        text += f"; {body['abstained']} said that it does not know"
+    if body.get("unusable"):
+        text += f"; {counted(len(body['unusable']), 'unusable answer')}: {_first(body['unusable'])}"
+    return f"the model gave {text}"
+
+
+def _act(body: Mapping[str, Any]) -> str:
+    if body.get("repeated"):
+        return f"the model repeats {body['tool']}, whose result it has"
+    return f"the model calls {body['tool']} {_short(body['arguments'])}"
+
+
+def _turn(body: Mapping[str, Any]) -> str:
+    why = f", because {_short(body['why'])}" if body.get("why") else ""
+    return f"goes over to {body['turn']}, after {counted(body['candidates'], 'edit')}{why}"
 
 
 def _try(body: Mapping[str, Any]) -> str:
@@ -190,9 +220,9 @@ _SAID: dict[str, Any] = {
     "alternatives": lambda body: f"tries up to {counted(body['candidates'], 'other edit')} on the same tests",
     "rejected": lambda body: f"rejected: {_short(body['candidate'])}",
     "engine": lambda body: f"works with the engine {body['engine']}: {body['why']}",
-    "turn": lambda body: f"goes over to {body['turn']}, after {counted(body['candidates'], 'edit')}",
+    "turn": _turn,
     "ask": lambda body: f"asks the model, step {body['step']} ({body['tokens']} tokens used)",
-    "act": lambda body: f"the model calls {body['tool']} {_short(body['arguments'])}",
+    "act": _act,
     "resume": _resume,
     "end": lambda body: f"ends with{'' if body['patch'] else 'out'} a patch: {_short(body['summary'], 400)}",
 }
