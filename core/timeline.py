@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from core.counts import counted
 from core.work import Plan
 
 MOST = 2_000
@@ -101,11 +102,6 @@ def _pairs(body: Mapping[str, Any]) -> str:
 def _short(value: Any, most: int = _TEXT) -> str:
     text = " ".join(", ".join(map(str, value)).split() if isinstance(value, list) else str(value).split())
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 edit`, `2 edits`."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _first(items: Sequence[Any]) -> str:

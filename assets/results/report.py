@@ -44,9 +44,8 @@ class AttemptRecord:
 
 def headline(execution: Execution, verdict: Verdict) -> str:
     """One sentence: how it ended."""
-    counts = execution.evidence.candidates
     if verdict.verdict is VerdictKind.PASS:
-        return f"Proven: {counts.tried} candidates were tried, and the chosen patch passed every check of the gate."
+        return "Proven: the patch passed every check of the gate."
     if verdict.verdict is VerdictKind.DRAFT:
         first = verdict.reasons[0] if verdict.reasons else "The evidence is weaker than for a proven patch."
         return f"A draft, please review the patch. {cell(first)}"

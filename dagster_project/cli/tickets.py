@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from core.counts import counted
 from core.tickets import Kind, Service, State
 from dagster_project.cli.access import TeamName, team_of
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
@@ -318,7 +319,10 @@ def status(source: Source, team: TeamName = None, as_json: AsJson = False) -> No
         data(asdict(found) | {"sweeps": [asdict(one) for one in sweeps]})
         return
     counts = ", ".join(f"{count} {what}" for what, count in found.tickets.items())
-    line(f"{found.total} tickets ({counts or 'none'}), {found.parts} searchable texts, {found.waiting} waiting changes")
+    line(
+        f"{counted(found.total, 'ticket')} ({counts or 'none'}), {counted(found.parts, 'searchable text')}, "
+        f"{counted(found.waiting, 'waiting change')}"
+    )
     if found.lag_median is not None:
         line(f"delay until a change is searchable: median {found.lag_median:.1f} s, maximum {found.lag_most:.1f} s")
     for one in sweeps:

@@ -68,7 +68,7 @@ def test_a_source_is_added_refreshed_shown_and_removed(shell: Shell, database: D
     (before,) = json.loads(shell.run("index", "status", "shop", "--json"))
     assert (before["state"], before["freshness"]["waiting"]) == ("behind", 1)
     shell.run("index", "status")
-    assert "1 files" in shell.run("index", "refresh", "SHOP")
+    assert ": 1 file, 1 chunk (" in shell.run("index", "refresh", "SHOP")
     assert "skipped poetry.lock: lock file" in shell.said
     (after,) = json.loads(shell.run("index", "status", "shop", "--json"))
     assert (after["state"], after["skipped_count"], after["freshness"]["waiting"]) == ("fresh", 1, 0)

@@ -12,7 +12,7 @@ from assets.executions.engines.protocol import Candidate, Observation
 from assets.executions.repository.test_command import number_of_tests
 from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.targets import TargetSet
-from core.timeline import counted
+from core.counts import counted
 from core.work import Cause, Hypothesis, HypothesisState, Location, Outcome, Plan, PlanStep, StepKind, StepState
 
 MOST_REVISIONS = 24
