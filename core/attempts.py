@@ -87,7 +87,7 @@ class Attempt:
         with database.team(team_id) as connection:
             task = tasks.get_task(connection, task_id, lock=True)
             if task.closed or task.state == TaskState.WAITING or task.attempt != attempt:
-                raise LeaseRefused(f"task {task_id} is {task.state} at attempt {task.attempt}, not open at {attempt}")
+                raise LeaseRefused(_not_open(task, attempt))
             connection.execute(
                 "INSERT INTO attempts (team_id, task_id, attempt) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
                 (team_id, task_id, attempt),
@@ -290,6 +290,18 @@ class Attempt:
                 "WHERE task_id = %s AND attempt = %s AND epoch = %s AND ended_at IS NULL",
                 (delay_seconds, 0 if counted else 1, *self.key, self.epoch),
             )
+
+
+def _not_open(task: Task, attempt: int) -> str:
+    """Why nothing works on an attempt at a task, and what would."""
+    if task.attempt != attempt:
+        return f"task {task.id} is at attempt {task.attempt} now, and this was for attempt {attempt}"
+    if task.state == TaskState.RESOLVED:
+        return f"task {task.id} is resolved already, by attempt {attempt}"
+    if task.state == TaskState.WAITING:
+        return f"task {task.id} waits for an answer: `penstock task answer {task.id} TEXT`"
+    again = f"`penstock task retry {task.id}` starts the next one"
+    return f"attempt {attempt} at task {task.id} has ended, {task.state}: {again}"
 
 
 def lapsed(database: Database, *, unclaimed_seconds: float, limit: int) -> list[Lapsed]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from core.counts import counted
 from core.work import Plan
 
 MOST = 2_000
@@ -103,10 +104,6 @@ def _short(value: Any, most: int = _TEXT) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
-
-
 def _first(items: Sequence[Any]) -> str:
     more = f" and {len(items) - 1} more" if len(items) > 1 else ""
     return f"{_short(items[0])}{more}" if items else "nothing"
@@ -124,20 +121,20 @@ def _reproduce(body: Mapping[str, Any]) -> str:
 def _observed(body: Mapping[str, Any]) -> str:
     if "failing" in body:
         failing = body["failing"]
-        return f"{_counted(body['tests'], 'test')} in {body['seconds']:.1f} s, failing: {_first(failing)}"
+        return f"{counted(body['tests'], 'test')} in {body['seconds']:.1f} s, failing: {_first(failing)}"
     if "suspicious" in body:
         return f"most suspicious: {_first(body['suspicious'])}"
     if "tried" in body:
         status = ", ".join(f"{count} {name}" for name, count in body["status"].items())
         passing = f"; passes the failing tests: {_first(body['survivors'])}" if body["survivors"] else ""
-        return f"{_counted(body['tried'], 'edit')} tried ({status}){passing}"
+        return f"{counted(body['tried'], 'edit')} tried ({status}){passing}"
     if "verdict" in body:
         why = f": {_short(body['failed'], 300)}" if body["failed"] else ""
         return f"verdict {body['verdict']}{why}"
     if "calls" in body:
-        return f"{_counted(body['calls'], 'call')} compared with and without the patch"
+        return f"{counted(body['calls'], 'call')} compared with and without the patch"
     if "passing" in body:
-        return f"{_counted(body['passing'], 'other edit')} pass the failing tests too"
+        return f"{counted(body['passing'], 'other edit')} pass the failing tests too"
     if "unrelated" in body:
         return f"tests fail, but none has to do with the task: {_first(body['unrelated'])}"
     if "missing" in body:
@@ -149,6 +146,13 @@ def _observed(body: Mapping[str, Any]) -> str:
             if isinstance(found, dict)
             else found
         )
+    if "places" in body and "known" in body:
+        where = f"the model suspects {_first(list(body['places']))}" if body["places"] else "the model names no place"
+        return where if body["known"] else f"{where}, and says that it does not know"
+    if "groups" in body:
+        return _answers(body)
+    if "same as before" in body:
+        return f"the model's edit was tried before ({body['same as before']})"
     if "places" in body:
         return f"commit {body['commit'][:12]}; likely places: {_first(body['places'])}"
     if "tool" in body:
@@ -160,14 +164,37 @@ def _observed(body: Mapping[str, Any]) -> str:
     return ""
 
 
+def _answers(body: Mapping[str, Any]) -> str:
+    """What several answers of a model to one question had in common."""
+    groups = body["groups"]
+    patches = "one patch" if len(groups) == 1 else f"{len(groups)} different patches" if groups else "no patch"
+    text = f"{patches} in {counted(sum(groups), 'answer')}" if groups else patches
+    if body.get("abstained"):
+        text += f"; {body['abstained']} said that it does not know"
+    if body.get("unusable"):
+        text += f"; {counted(len(body['unusable']), 'unusable answer')}: {_first(body['unusable'])}"
+    return f"the model gave {text}"
+
+
+def _act(body: Mapping[str, Any]) -> str:
+    if body.get("repeated"):
+        return f"the model repeats {body['tool']}, whose result it has"
+    return f"the model calls {body['tool']} {_short(body['arguments'])}"
+
+
+def _turn(body: Mapping[str, Any]) -> str:
+    why = f", because {_short(body['why'])}" if body.get("why") else ""
+    return f"goes over to {body['turn']}, after {counted(body['candidates'], 'edit')}{why}"
+
+
 def _try(body: Mapping[str, Any]) -> str:
     if not body["candidates"]:
         return f"tries edits that waited, first {_short(body['first'])}"
-    return f"tries {_counted(body['candidates'], 'edit')}, first {_short(body['first'])}"
+    return f"tries {counted(body['candidates'], 'edit')}, first {_short(body['first'])}"
 
 
 def _resume(body: Mapping[str, Any]) -> str:
-    actions = _counted(body["actions"], "action")
+    actions = counted(body["actions"], "action")
     why = f"; then the course was another one: {body['why']}" if body.get("why") else ""
     return f"goes on after an interruption; {actions} whose outcome was kept did not run again{why}"
 
@@ -185,13 +212,13 @@ _SAID: dict[str, Any] = {
     "try": _try,
     "judge": lambda body: f"judges {_short(body['candidate'])}",
     "verify": lambda body: f"verifies the patch ({body['operator'].replace(':', ' ')}) in a clean checkout",
-    "measure": lambda body: f"runs the program with and without {_counted(body['patches'], 'candidate')}",
-    "alternatives": lambda body: f"tries up to {_counted(body['candidates'], 'other edit')} on the same tests",
+    "measure": lambda body: f"runs the program with and without {counted(body['patches'], 'candidate')}",
+    "alternatives": lambda body: f"tries up to {counted(body['candidates'], 'other edit')} on the same tests",
     "rejected": lambda body: f"rejected: {_short(body['candidate'])}",
     "engine": lambda body: f"works with the engine {body['engine']}: {body['why']}",
-    "turn": lambda body: f"goes over to {body['turn']}, after {_counted(body['candidates'], 'edit')}",
+    "turn": _turn,
     "ask": lambda body: f"asks the model, step {body['step']} ({body['tokens']} tokens used)",
-    "act": lambda body: f"the model calls {body['tool']} {_short(body['arguments'])}",
+    "act": _act,
     "resume": _resume,
     "end": lambda body: f"ends with{'' if body['patch'] else 'out'} a patch: {_short(body['summary'], 400)}",
 }

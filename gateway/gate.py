@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 _ORIGINS = ("github", "gitlab", "gitea", "bitbucket", "jira", "linear", "slack", "generic")
-OPEN_PATHS = frozenset({"/healthz", "/readyz", *(f"/webhooks/{origin}" for origin in _ORIGINS)})
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", *(f"/webhooks/{origin}" for origin in _ORIGINS)})
 _TEAMS_WEBHOOK = re.compile(rf"/webhooks/{TEAM_NAME}/(?:{'|'.join(SENDERS)})")
 
 TEAM_HEADER = b"penstock-team"

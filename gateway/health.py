@@ -41,14 +41,14 @@ async def alive() -> Alive:
 @open_router.get("/readyz", responses={503: {"model": Readiness, "description": "What is missing."}})
 def ready(response: Response, gateway: TheGateway) -> Readiness:
     """Whether the database can be reached and has this version's schema."""
-    readiness = _readiness(gateway)
+    readiness = readiness_of(gateway)
     if readiness.status != "ready":
         response.status_code = 503
         response.headers["Retry-After"] = "5"
     return readiness
 
 
-def _readiness(gateway: Gateway) -> Readiness:
+def readiness_of(gateway: Gateway) -> Readiness:
     try:
         with gateway.database.system() as connection:
             lacking = missing(connection)

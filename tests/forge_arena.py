@@ -53,7 +53,7 @@ class FakeArena:
         self.by_iid = dialect in ("gitlab", "bitbucket")
         self.forge.add_user(BOT, is_bot=dialect == "bitbucket")  # where access tokens are accounts of their own
         self.token = self.forge.add_token(BOT)
-        self.forge.grant(REPOSITORY, BOT, "admin" if dialect == "bitbucket" else "write")
+        self.forge.grant(REPOSITORY, BOT, "admin" if dialect in ("bitbucket", "gitea") else "write")
         self.location = self.forge.git_url(REPOSITORY)
         self.waits: list[None] = []
         mirror = fetch_mirror(self.location, folder / "mirror.git")

@@ -236,6 +236,32 @@ def access_problems(platform: Platform, team_id: uuid.UUID, source: str) -> list
     return [*([problem] if problem else []), *tracker_problems(platform, team_id, source)]
 
 
+def access_states(platform: Platform, team_id: uuid.UUID, source: str) -> list[tuple[str, str, str]]:
+    """Each place where a source's results go or its tickets come from: what it is, `ok`, `missing` or `degraded`, and
+    why. A tracker is named as itself, so that nobody looks for its fault at the forge."""
+    found = []
+    try:
+        destination = find_destination(platform, team_id, source)
+    except PublicationRefused as error:
+        found.append(("forge", "missing", str(error)))
+    else:
+        if destination.forge is not None:
+            problem = access_problem(platform, team_id, source)
+            found.append(("forge", "missing" if problem else "ok", problem or "answers, and knows the token"))
+    for place in linked_places(platform, team_id, source):
+        service, _, project = place.partition(":")
+        state, detail = "ok", "answers, and knows the token"
+        try:
+            open_tracker(platform, team_id, source, place).check()
+        except NoTracker:
+            unset = f"PENSTOCK_{service.upper()}_TOKEN is not set"
+            state, detail = "degraded", f"{unset}: nothing is shown there, and nobody is asked who may start work"
+        except (ForgeUnavailable, PublicationRefused) as error:
+            state, detail = "missing", str(error)
+        found.append((f"{service} {project}", state, detail))
+    return found
+
+
 def tracker_problems(platform: Platform, team_id: uuid.UUID, source: str) -> list[str]:
     """As `access_problems`, of trackers; nothing of one for which no token is set, where nothing is to be written."""
     found = []

@@ -19,7 +19,7 @@ from assets.shared.markdown import (
     verdict_text,
 )
 from core.follow_ups import FollowUp
-from core.work import Evidence, Execution, Packages, Plan, TaskContext, Verdict, VerdictKind
+from core.work import CandidateCounts, Evidence, Execution, Packages, Plan, TaskContext, Verdict, VerdictKind
 
 MAX_OUTPUT = 4_000
 WHERE_IT_LOOKED = "\n## Where it looked"
@@ -44,9 +44,8 @@ class AttemptRecord:
 
 def headline(execution: Execution, verdict: Verdict) -> str:
     """One sentence: how it ended."""
-    counts = execution.evidence.candidates
     if verdict.verdict is VerdictKind.PASS:
-        return f"Proven: {counts.tried} candidates were tried, and the chosen patch passed every check of the gate."
+        return "Proven: the patch passed every check of the gate."
     if verdict.verdict is VerdictKind.DRAFT:
         first = verdict.reasons[0] if verdict.reasons else "The evidence is weaker than for a proven patch."
         return f"A draft, please review the patch. {cell(first)}"
@@ -76,10 +75,7 @@ def render(record: AttemptRecord) -> str:
         verdict_text(verdict),
         checks_table(verdict),
         "## What was tried",
-        f"{counts.generated} candidates generated, {counts.tried} tried, {counts.passed_failing_tests} passed the "
-        f"failing tests, {counts.passed_whole_suite} passed the whole suite. Sandbox: {evidence.sandbox}."
-        if evidence.before or counts.generated
-        else "Nothing.",
+        f"{_tried(counts)} Sandbox: {evidence.sandbox}." if evidence.before or counts.generated else "Nothing.",
     ]
     if execution.chosen:
         parts.append(cell(execution.chosen))
@@ -122,9 +118,8 @@ def describe(record: AttemptRecord, ticket: str | None) -> str:
         "## Gate",
         checks_table(verdict),
         "## What was tried",
-        f"{counts.generated} candidates generated, {counts.tried} tried, {counts.passed_failing_tests} passed the "
-        f"failing tests, {counts.passed_whole_suite} passed the whole suite. Engine {cell(execution.engine)}, sandbox "
-        f"{cell(execution.evidence.sandbox)}. {cell(execution.chosen)}".rstrip(),
+        f"{_tried(counts)} Engine {cell(execution.engine)}, sandbox {cell(execution.evidence.sandbox)}. "
+        f"{cell(execution.chosen)}".rstrip(),
         WHERE_IT_LOOKED.strip(),
         locations_table(record.context),
     ]
@@ -142,6 +137,17 @@ def describe(record: AttemptRecord, ticket: str | None) -> str:
         f"Task `{record.task_id}`, attempt {record.attempt}, on commit `{record.context.commit}`.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _tried(counts: CandidateCounts) -> str:
+    """How many candidates were tried, and what came of them."""
+    left = counts.generated - counts.tried
+    others = f", and {left:,} more could have been made" if left > 0 else ""
+    return (
+        f"{counts.tried:,} {'candidate was' if counts.tried == 1 else 'candidates were'} tried{others}. "
+        f"{counts.passed_failing_tests:,} of those tried made the failing tests pass, and "
+        f"{counts.passed_whole_suite:,} of these left the rest of the suite no worse."
+    )
 
 
 def _tests_text(evidence: Evidence) -> str:

@@ -110,12 +110,9 @@ def _roles(connection: psycopg.Connection[tuple[object, ...]], login: str) -> No
     owner = str(me[0]) if me else ""
     grants = [("penstock_owner", owner)] + [(role, login) for role in ("penstock_app", "penstock_system")]
     for role, member in grants:
-        granted = connection.execute(
-            "SELECT FROM pg_auth_members JOIN pg_roles r ON r.oid = roleid JOIN pg_roles m ON m.oid = member "
-            "WHERE r.rolname = %s AND m.rolname = %s",
-            (role, member),
-        ).fetchone()
-        if granted is None and role != member:
+        # Not membership: whoever creates a role is a member that may grant it, but not yet take it on (PostgreSQL 16).
+        assumed = connection.execute("SELECT pg_has_role(%s, %s, 'SET')", (member, role)).fetchone()
+        if assumed != (True,):
             grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(member))
             for attempt in range(5):
                 try:

@@ -66,6 +66,10 @@ class GiteaHost(NoThreads):
         self.target = f"gitea:{repository}"
         self._at = f"/api/v1/repos/{quote(repository)}"
         self._remedy = f"set {setting} to a token that may write to {repository}"
+        self._ask_remedy = (
+            f"who may write to {repository} is told only to its administrators: make the account of {setting} one, or "
+            "set PENSTOCK_WHO_MAY_START=anyone"
+        )
         self._service = Service(
             address, headers=lambda: {"Authorization": f"token {token()}"}, pauses=PAUSES, environment_proxies=True
         )
@@ -80,7 +84,7 @@ class GiteaHost(NoThreads):
 
     def may_write(self, login: str, user_id: str | None) -> bool:
         path = f"{self._at}/collaborators/{quote(login, safe='')}/permission"
-        with self._translated(), absent_is_no():
+        with self._translated(self._ask_remedy), absent_is_no():
             return parse(Permission, self._service.json("GET", path, limits=READ), "permission").may_write
         return False
 
@@ -155,7 +159,9 @@ class GiteaHost(NoThreads):
         with self._translated():
             return self._service.json(method, self._at + path, body, limits=READ if method == "GET" else WRITE)
 
-    def _translated(self) -> AbstractContextManager[None]:
+    def _translated(self, remedy: str = "") -> AbstractContextManager[None]:
         return translated(
-            self._service.base, self._remedy, lambda refusal: refusal.status == 409 and _EXISTS in str(refusal).lower()
+            self._service.base,
+            remedy or self._remedy,
+            lambda refusal: refusal.status == 409 and _EXISTS in str(refusal).lower(),
         )

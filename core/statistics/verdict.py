@@ -107,6 +107,15 @@ def _undecided(metric: MetricSpec, data: PairedData | None, reason: str) -> Effe
     return Effect(metric, cases, clusters, first, second, None, None, None, Verdict.INCONCLUSIVE, reason)
 
 
+def _no_ratio(data: PairedData) -> str:
+    """Why amounts have no ratio of means."""
+    sides = {"the baseline": data.baseline, "the candidate": data.candidate}
+    if negative := [name for name, amounts in sides.items() if amounts.min() < 0]:
+        return f"{negative[0]} has an amount below 0, so there is no ratio to compare"
+    nothing = [name for name, amounts in sides.items() if not amounts.any()]
+    return f"it is 0 in every case of {' and '.join(nothing)}, so there is no ratio to compare"
+
+
 def compare_metric(
     metric: MetricSpec, data: PairedData | None, *, confidence: float = 0.95, seed: int = 0, draws: int = 4_000
 ) -> Effect:
@@ -139,7 +148,7 @@ def compare_metric(
         estimate = second - first
     elif metric.kind == "ratio":
         if min(first, second) <= 0 or min(data.baseline.min(), data.candidate.min()) < 0:
-            return _undecided(metric, data, "a ratio needs amounts that are not negative and not all zero")
+            return _undecided(metric, data, _no_ratio(data))
         logs = cluster_interval(data, "log ratio", confidence=confidence, seed=seed, draws=draws)
         interval, estimate = Interval(math.exp(logs.low), math.exp(logs.high)), second / first
     else:

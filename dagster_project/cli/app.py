@@ -17,6 +17,7 @@ from dagster_project.cli import (
     env,
     faults,
     index,
+    init,
     ledger,
     lifecycle,
     migrate,
@@ -41,10 +42,11 @@ app = typer.Typer(
     name="penstock",
     help="Turns events into finished, verified, published work.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("init")(init.init)
 app.command("up")(platform.up)
 app.command("down")(lifecycle.down)
 app.command("status")(lifecycle.status)
@@ -105,7 +107,7 @@ def main() -> None:
     try:
         if sys.argv[1:2] in (["up"], ["solve"]):  # which last, so that a warning at their end comes too late
             warn_of_unknown_settings(now=True)
-        app(standalone_mode=True)
+        app(standalone_mode=True, prog_name="penstock")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -25,7 +25,7 @@ def calibrate(
     else:
         note(f"{found.migrations} migrations of each kind, {found.queries} queries each, margin {found.margin:g}")
         table(
-            ["of migrations with", "share", "95% interval", "stated", ""],
+            ["of migrations with", "share", "95% interval", "stated", "kept"],
             [
                 [
                     rate.name,

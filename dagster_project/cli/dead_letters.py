@@ -37,7 +37,7 @@ def list_(
         return
     table(
         ["id", "since", "kind", "reason"],
-        [[letter.id, f"{letter.at:%Y-%m-%d %H:%M:%S}", letter.kind, letter.reason[:120]] for letter in found],
+        [[letter.id, f"{letter.at:%Y-%m-%d %H:%M:%S}", letter.kind, letter.reason] for letter in found],
         empty="No dead letters: everything was processed.",
     )
 

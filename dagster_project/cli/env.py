@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from core.counts import counted
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
 
 if TYPE_CHECKING:
@@ -293,7 +294,7 @@ def prune(
     if as_json:
         data(removed)
     else:
-        line(f"{len(removed)} environments removed")
+        line(f"{counted(len(removed), 'environment')} removed")
 
 
 def _shown(row: dict[str, Any]) -> list[str]:

@@ -235,6 +235,7 @@ def refresh(
     from dataclasses import asdict
 
     from assets.context.indexing.refresh import refresh as refresh_source
+    from core.counts import counted
     from core.embedding.serving import Models
     from core.settings import load_settings
 
@@ -258,8 +259,8 @@ def refresh(
         data(asdict(report))
         return
     line(
-        f"{report.source} at {report.commit[:12]}: {report.files} files, {report.chunks} chunks "
-        f"({report.chunks_new} new, {report.embedded} embedded), {report.skipped_count} files skipped, "
+        f"{report.source} at {report.commit[:12]}: {counted(report.files, 'file')}, {counted(report.chunks, 'chunk')} "
+        f"({report.chunks_new} new, {report.embedded} embedded), {counted(report.skipped_count, 'file')} skipped, "
         f"{time.monotonic() - began:.2f} s"
     )
     for path, reason in report.skipped[:20]:

@@ -185,7 +185,7 @@ def status(number: Number = None, as_json: AsJson = False) -> None:
                 f"{m.state} (paused)" if m.paused else m.state,
                 _built(m),
                 (m.comparison or {}).get("verdict", "-"),
-                _first_words(m.reason or ""),
+                m.reason or "",
             ]
             for m in found
         ],
@@ -348,10 +348,6 @@ def _report(migration: "Migration", waits_for: str, as_json: bool) -> None:
     line(f"migration {migration.id}, {migration.old_name} to {migration.new_name}: {migration.state}")
     if waits_for:
         note(f"waits for {waits_for}")
-
-
-def _first_words(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
 def _built(migration: "Migration") -> str:

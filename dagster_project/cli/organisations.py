@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from core.counts import counted
 from dagster_project.cli.access import TeamName, on_record, team_of
 from dagster_project.cli.index import sources, user_errors
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
@@ -62,7 +63,7 @@ def add_organisation(
             line(source)
         for repository, reason in done.skipped:
             note(f"left out {repository}: {reason}")
-        note(f"{len(done.added)} sources added; the platform indexes them while it is up")
+        note(f"{counted(len(done.added), 'source')} added; the platform indexes them while it is up")
     if done.error:
         raise CommandFailed(f"{made} is registered, but was not read to its end: {done.error}")
 

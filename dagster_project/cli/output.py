@@ -1,13 +1,18 @@
 """Output of commands: data on standard output, progress and errors on standard error."""
 
 import json
+import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class CommandFailed(RuntimeError):
@@ -20,13 +25,19 @@ def data(value: Any) -> None:
 
 
 def line(text: str = "") -> None:
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(plain(text) + "\n")
 
 
 def note(text: str) -> None:
     """One line of progress."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(plain(text) + "\n")
     sys.stderr.flush()
+
+
+def plain(text: str) -> str:
+    """Text without the control characters that a terminal would obey, since titles and names come from anybody. Line
+    breaks and tabs stay."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def is_terminal() -> bool:
@@ -34,25 +45,25 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Prints a table on a terminal, or `empty` without rows; elsewhere tab-separated lines without a heading."""
-    cells = [[str(cell) for cell in row] for row in rows]
-    if not is_terminal():
-        for row in cells:
-            line("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
-        return
-    if not cells:
-        line(empty)
-        return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    empty: str,
+    short: Mapping[str, int] = MappingProxyType({}),
+) -> None:
+    """Prints a heading and rows, fitted to the terminal; elsewhere whole, in aligned columns.
 
-    shown = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in cells:
-        shown.add_row(*(Text(cell) for cell in row))
-    Console().print(shown)
+    `empty` is said instead of a table without rows, on standard error where no person reads standard output. `short`:
+    columns of ids, of which so many characters are enough where the terminal has little room.
+    """
+    from dagster_project.cli.tables import show_table
+
+    cells = [[" ".join(plain(str(cell)).split()) for cell in row] for row in rows]
+    if cells:
+        show_table(columns, cells, terminal=is_terminal(), short=short)
+    elif empty:
+        (line if is_terminal() else note)(empty)
 
 
 class Progress:
@@ -67,15 +78,17 @@ class Progress:
             return lambda _: None
         if not sys.stderr.isatty():
             return note
-        from rich.console import Console
+        from rich.text import Text
 
-        console = Console(stderr=True)
-        self._status = console.status("starting")
+        from dagster_project.cli.tables import console
+
+        screen = console(errors=True)
+        self._status = screen.status("starting")
         self._status.start()
 
         def step(text: str) -> None:
-            console.print(f"[dim]·[/dim] {text}", highlight=False, markup=True)
-            self._status.update(text)
+            screen.print(Text.assemble(("· ", "dim"), text))
+            self._status.update(Text(text))
 
         return step
 

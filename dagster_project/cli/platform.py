@@ -127,8 +127,8 @@ def doctor(as_json: AsJson = False) -> None:
     if settings.oidc_issuer:
         check("oidc issuer", *_issuer(settings.oidc_issuer, settings.oidc_audience or ""))
     if running and database == "ok":
-        for source, problem in _forges(settings):
-            check(f"forge of {source}", "missing" if problem else "ok", problem or "answers, and knows the token")
+        for place, state, detail in _places(settings):
+            check(place, state, detail)
         for channel, state, detail in _channels(settings):
             check(channel, state, detail)
     needed = {"git", "commit signing", "sandbox", "database", "kafka", "oidc issuer", *NEEDED}
@@ -144,7 +144,7 @@ def doctor(as_json: AsJson = False) -> None:
     if as_json:
         data({"checks": checks, "settings": rows})
     else:
-        table(["", "state", "detail"], [[c["name"], c["state"], c["detail"]] for c in checks], empty="")
+        table(["check", "state", "detail"], [[c["name"], c["state"], c["detail"]] for c in checks], empty="")
         line()
         table(["setting", "value", "origin"], [[r["name"], r["value"], r["origin"]] for r in rows], empty="")
     if missing:
@@ -197,11 +197,11 @@ def _parts(settings: "Settings") -> list[tuple[str, str, str]]:
     ]
 
 
-def _forges(settings: "Settings") -> list[tuple[str, str | None]]:
-    """The sources of all teams whose results are published at a forge or shown at a tracker, at most `MOST_FORGES`,
-    each with what keeps that from working."""
+def _places(settings: "Settings") -> list[tuple[str, str, str]]:
+    """Where results of all teams' sources are published or shown, at forges and trackers, of at most `MOST_FORGES`
+    sources: each with what keeps that from working."""
     from assets.platform import Platform
-    from assets.results.forges import access_problems
+    from assets.results.forges import access_states
     from core.teams import DEFAULT_TEAM
     from core.tickets import TRACKERS
     from dagster_project.cli.task import opened
@@ -217,11 +217,9 @@ def _forges(settings: "Settings") -> list[tuple[str, str | None]]:
                     (list(TRACKERS), MOST_FORGES),
                 ).fetchall()
             return [
-                (
-                    str(name) if team == DEFAULT_TEAM else f"{team_name}/{name}",
-                    "; ".join(access_problems(platform, team, str(name))) or None,
-                )
+                (f"{place} of {name if team == DEFAULT_TEAM else f'{team_name}/{name}'}", state, detail)
                 for team, team_name, name in rows
+                for place, state, detail in access_states(platform, team, str(name))
             ]
         finally:
             platform.database.close()

@@ -70,7 +70,7 @@ def try_(
         [
             [
                 f"{one.project} {one.key}",
-                one.title[:80],
+                one.title,
                 one.what,
                 one.starter or "-",
                 f"{one.at:%Y-%m-%d %H:%M}",
@@ -105,6 +105,7 @@ def _show_looked(looked: "tuple[Watched, ...]", rules: str, days: float) -> None
             for one in looked
         ],
         empty=f"No head of these branches was looked at in the last {days:g} days.",
+        short={"task": 8, "head": 8},
     )
     note(
         f"{rules}: past checks are not kept, so such a rule cannot be tried on them. Shown are the heads whose checks "

@@ -20,6 +20,9 @@ tasks = typer.Typer(
     name="task", help="List, show, watch, answer, approve, cancel and retry tasks.", no_args_is_help=True
 )
 
+MOST_LINES = 40
+"""Lines of an answer that `task show` shows."""
+
 TaskId = Annotated[str, typer.Argument(help="The task's id or its first characters.", metavar="ID")]
 
 
@@ -78,15 +81,23 @@ def list_(
     table(
         ["id", "state", "result", "attempt", "source", "created", "title"],
         [
-            [t.id, t.state, endings[t.id].word, t.attempt, t.source, f"{t.created_at:%Y-%m-%d %H:%M:%S}", t.title[:80]]
+            [t.id, t.state, endings[t.id].word, t.attempt, t.source, f"{t.created_at:%Y-%m-%d %H:%M:%S}", t.title]
             for t in found
         ],
-        empty="No tasks yet. Deliver an event with `penstock send`, or post one to the gateway.",
+        empty=_nothing(state, source),
+        short={"id": 8},
     )
     for waiting in (one for one in found if one.state == TaskState.WAITING):
         line()
         line(f"{waiting.id} asks: {waiting.reason}")
         line(f"Answer with `penstock task answer {waiting.id} TEXT`.")
+
+
+def _nothing(state: TaskState | None, source: str | None) -> str:
+    if state is None and source is None:
+        return "No tasks yet. Deliver an event with `penstock send`, or post one to the gateway."
+    which = " ".join(filter(None, (state and f"in the state {state}", source and f"of the source {source}")))
+    return f"No task {which}. `penstock task list` shows all."
 
 
 def _brief(task: Any) -> dict[str, Any]:
@@ -157,8 +168,8 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
     for one in said:
         why = one.outcome or "not looked at yet"
         line(f"answer     {one.author}: {one.state} ({why}) {one.url or ''}".rstrip())
-        if one.body:
-            line(f"           {' '.join(one.body.split())[:200]}")
+        for part in _lines_of(one.body or ""):
+            line(f"           {part}".rstrip())
     for number, hypothesis in enumerate(plan.hypotheses if plan else (), 1):
         why = hypothesis.because or (hypothesis.why[0] if hypothesis.why else "")
         line(f"place {number:<4} {hypothesis.state}: {hypothesis.claim}" + (f" ({why})" if why else ""))
@@ -173,6 +184,13 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
         line(report[0].rstrip())
         if report[1] == it.attempt and ending and (what := ending.sentence()):
             line(f"\n## Publication\n\n{what[0].upper()}{what[1:]}" + ("" if what.endswith("…") else "."))
+
+
+def _lines_of(text: str) -> list[str]:
+    """What somebody wrote, line by line as they wrote it, without the end of something long."""
+    parts = text.strip("\n").splitlines()
+    more = [f"({len(parts) - MOST_LINES} more lines: --json shows all)"] if len(parts) > MOST_LINES else []
+    return [*parts[:MOST_LINES], *more]
 
 
 @tasks.command()

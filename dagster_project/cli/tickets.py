@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from core.counts import counted
 from core.tickets import Kind, Service, State
 from dagster_project.cli.access import TeamName, team_of
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
@@ -254,7 +255,7 @@ def search(
             [
                 hit.key,
                 hit.state,
-                hit.title[:80],
+                hit.title,
                 f"{hit.score:.4f}",
                 "; ".join(f"{r.signal} ({r.detail})" for r in hit.why[:3]),
                 f"{hit.trust}{f' {hit.author}' if hit.author else ''}",
@@ -291,10 +292,12 @@ def list_(
     table(
         ["ticket", "kind", "state", "title", "labels", "comments", "updated"],
         [
-            [t.key, t.kind, t.state, t.title[:80], ", ".join(t.labels), t.comments, f"{t.updated_at:%Y-%m-%d %H:%M}"]
+            [t.key, t.kind, t.state, t.title, ", ".join(t.labels), t.comments, f"{t.updated_at:%Y-%m-%d %H:%M}"]
             for t in found
         ],
-        empty="No tickets yet: penstock tickets import SOURCE --from github",
+        empty="No such ticket: without --state and --kind, all are listed."
+        if state or kind
+        else "No tickets yet: penstock tickets import SOURCE --from github",
     )
 
 
@@ -316,7 +319,10 @@ def status(source: Source, team: TeamName = None, as_json: AsJson = False) -> No
         data(asdict(found) | {"sweeps": [asdict(one) for one in sweeps]})
         return
     counts = ", ".join(f"{count} {what}" for what, count in found.tickets.items())
-    line(f"{found.total} tickets ({counts or 'none'}), {found.parts} searchable texts, {found.waiting} waiting changes")
+    line(
+        f"{counted(found.total, 'ticket')} ({counts or 'none'}), {counted(found.parts, 'searchable text')}, "
+        f"{counted(found.waiting, 'waiting change')}"
+    )
     if found.lag_median is not None:
         line(f"delay until a change is searchable: median {found.lag_median:.1f} s, maximum {found.lag_most:.1f} s")
     for one in sweeps:

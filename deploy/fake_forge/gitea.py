@@ -355,7 +355,10 @@ def get_contents(call: Call, owner: str, repo: str, path: str = "") -> Reply:
 
 @ROUTES("GET", "repos/{owner}/{repo}/collaborators/{login}/permission")
 def get_permission(call: Call, owner: str, repo: str, login: str) -> Reply:
-    found, _ = _writer(call, owner, repo)
+    found, asks = _writer(call, owner, repo)
+    if call.state.permission(found, asks) != "admin" and login != asks.login:
+        return problem(403, "Only admins can query all permissions, repo admins can query all repo permissions, "
+                            "collaborators can query only their own")  # fmt: skip
     user = call.state.users.get(login)
     if user is None:
         return problem(404, f"user does not exist [uid: 0, name: {login}]")

@@ -1,8 +1,8 @@
 """A forward proxy on a Unix socket: the only way out of the step that fetches packages.
 
 It connects to allowed hosts and ports, and to nothing else: names are resolved here, and addresses of private networks
-are refused unless the operator named the host. Each decision is logged. Not for code of repositories, which gets no
-network at all.
+are refused unless the operator named the host. Each decision is logged, once for a task. Not for code of repositories,
+which gets no network at all.
 """
 
 import contextlib
@@ -55,6 +55,20 @@ class Decision:
     port: int
     allowed: bool
     why: str = ""
+
+
+_logged: dict[tuple[str, Decision], None] = {}
+_MOST_LOGGED = 2_000
+
+
+def _is_new(entry: tuple[str, Decision]) -> bool:
+    """Whether a decision was not logged lately: a step that fetches a hundred packages asks a hundred times."""
+    known = entry in _logged
+    _logged[entry] = None
+    while len(_logged) > _MOST_LOGGED:
+        with contextlib.suppress(StopIteration, KeyError, RuntimeError):  # another proxy's thread was faster
+            del _logged[next(iter(_logged))]
+    return not known
 
 
 class Refused(Exception):
@@ -155,6 +169,8 @@ class EgressProxy:
 
     def _decided(self, decision: Decision) -> None:
         self.decisions.append(decision)
+        if not _is_new((self.task, decision)):
+            return
         if decision.allowed:
             _logger.info("egress for %s: %s:%d", self.task, decision.host, decision.port)
         else:

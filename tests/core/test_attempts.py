@@ -95,7 +95,7 @@ def test_closing_writes_one_outcome_and_ends_the_lease(database: Database, log: 
     assert _outcomes(log) == ["resolved"]
     with pytest.raises(LeaseLost), attempt.fenced():
         pass
-    with pytest.raises(LeaseRefused, match="is resolved"):
+    with pytest.raises(LeaseRefused, match=r"is resolved already, by attempt 1$"):
         _claim(database, task, holder="run-2")
 
 
@@ -106,8 +106,14 @@ def test_a_task_is_failed_when_its_runs_keep_ending_without_an_answer(database: 
         _lapse(database)
     with pytest.raises(LeaseRefused, match="given up after 3"):
         _claim(database, task, holder="run-3")
+    with pytest.raises(LeaseRefused, match=f"has ended, failed: `penstock task retry {task}` starts the next one"):
+        _claim(database, task, holder="run-4")
     assert _state(database, task) == TaskState.FAILED
     assert _outcomes(log) == ["failed"]
+    with database.team(DEFAULT_TEAM) as connection:
+        tasks.retry(connection, log, task)
+    with pytest.raises(LeaseRefused, match="is at attempt 2 now, and this was for attempt 1"):
+        _claim(database, task, holder="run-5")
 
 
 def test_lapsed_finds_silent_attempts_and_unclaimed_tasks_but_no_live_ones(

@@ -156,3 +156,22 @@ def test_a_gap_in_the_numbers_is_refused(tmp_path: Path) -> None:
     (tmp_path / "0002_second.sql").write_text("SELECT 1;")
     with pytest.raises(SchemaError, match="0001 is missing"):
         migrations(tmp_path)
+
+
+def test_an_owner_without_superuser_rights_sets_an_empty_server_up(tmp_path: Path) -> None:
+    """As on a server of the operator's own: the owner may create roles and databases, and nothing more."""
+    server = EmbeddedServer(tmp_path / "server")
+    try:
+        server.ensure_database("shop")
+        with psycopg.connect(server.url("shop", owner=True), autocommit=True) as connection:
+            connection.execute("CREATE ROLE admin CREATEROLE CREATEDB; GRANT ALL ON DATABASE shop TO admin")
+            connection.execute("ALTER DATABASE shop OWNER TO admin; CREATE EXTENSION vector")
+            connection.execute("ALTER SCHEMA public OWNER TO admin; CREATE ROLE penstock LOGIN NOINHERIT")
+        owner = f"{server.url('shop', owner=True)}&options=-c%20role%3Dadmin"
+        assert len(upgrade(owner, login="penstock")) == len(migrations())
+        assert upgrade(owner, login="penstock") == []
+        with psycopg.connect(server.url("shop")) as connection:
+            connection.execute("SET ROLE penstock_system; SET search_path = penstock, public")
+            assert missing(connection) == []
+    finally:
+        server.release()

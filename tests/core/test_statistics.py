@@ -39,6 +39,19 @@ SUCCESS = MetricSpec("success", "rate", "higher", 0.10, "primary")
 SECONDS = MetricSpec("seconds", "ratio", "lower", 0.10)
 
 
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "reason"),
+    [
+        (0.0, 0.0, "it is 0 in every case of the baseline and the candidate, so there is no ratio to compare"),
+        (2.0, 0.0, "it is 0 in every case of the candidate, so there is no ratio to compare"),
+        (-1.0, 2.0, "the baseline has an amount below 0, so there is no ratio to compare"),
+    ],
+)
+def test_amounts_without_a_ratio_say_why(baseline: float, candidate: float, reason: str) -> None:
+    effect = compare_metric(SECONDS, PairedData.of(np.full(20, baseline), np.full(20, candidate)))
+    assert (effect.verdict, effect.reason) == (Verdict.INCONCLUSIVE, reason)
+
+
 def test_a_percentile_is_one_of_the_values() -> None:
     assert percentile([3, 1, 2, 4], 0.5) == 2
     assert percentile([3, 1, 2, 4], 0.95) == 4

@@ -59,6 +59,27 @@ def plan(revision: int, seq: int | None = None) -> Plan:
         ),
         ("measure", {"patches": 1, "seconds": 2}, "runs the program with and without 1 candidate"),
         ("measure", {"patches": 3, "seconds": 2}, "runs the program with and without 3 candidates"),
+        (
+            "observed",
+            {"places": {"a.py": 2, "b.py": 1}, "unknown": [], "known": False},
+            "the model suspects a.py and 1 more, and says that it does not know",
+        ),
+        ("observed", {"places": {}, "unknown": ["c.py"], "known": True}, "the model names no place"),
+        (
+            "observed",
+            {"groups": [2, 1], "abstained": 1, "unusable": ["no such file"]},
+            "the model gave 2 different patches in 3 answers; 1 said that it does not know; 1 unusable answer: "
+            "no such file",
+        ),
+        ("observed", {"groups": [], "abstained": 0, "unusable": []}, "the model gave no patch"),
+        ("observed", {"same as before": "fail"}, "the model's edit was tried before (fail)"),
+        ("act", {"step": 3, "tool": "search", "repeated": True}, "the model repeats search, whose result it has"),
+        ("act", {"step": 3, "tool": "search", "arguments": "{}"}, "the model calls search {}"),
+        (
+            "turn",
+            {"turn": "rest", "why": "its budget is spent", "candidates": 1},
+            "goes over to rest, after 1 edit, because its budget is spent",
+        ),
         ("try", {"of": "another version"}, "of another version"),
         ("unheard-of", {"a": 1, "b": "", "c": ["x", "y"]}, "a 1, c x, y"),
     ],

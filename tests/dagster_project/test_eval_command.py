@@ -149,7 +149,7 @@ def test_a_trend_shows_each_run_and_fails_when_the_newest_has_drifted(
     assert rows[0]["success"] == rows[1]["success"]
     assert rows[0]["iterations"] > 0
     said = penstock("trend", "toy", "--subject", "steady", "--last", "1")
-    assert said.stdout.count("\n") == 1
+    assert said.stdout.count("\n") == 2, "a heading and one run"
     assert "steady on toy 1.0.0: " in said.stderr
     assert "no matching run" in str(penstock("trend", "toy", "--subject", "nobody", code=1).exception)
     # What drift looks like from outside: the same identity, and other results.

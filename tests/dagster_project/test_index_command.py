@@ -68,7 +68,7 @@ def test_a_source_is_added_refreshed_shown_and_removed(shell: Shell, database: D
     (before,) = json.loads(shell.run("index", "status", "shop", "--json"))
     assert (before["state"], before["freshness"]["waiting"]) == ("behind", 1)
     shell.run("index", "status")
-    assert "1 files" in shell.run("index", "refresh", "SHOP")
+    assert ": 1 file, 1 chunk (" in shell.run("index", "refresh", "SHOP")
     assert "skipped poetry.lock: lock file" in shell.said
     (after,) = json.loads(shell.run("index", "status", "shop", "--json"))
     assert (after["state"], after["skipped_count"], after["freshness"]["waiting"]) == ("fresh", 1, 0)
@@ -76,8 +76,9 @@ def test_a_source_is_added_refreshed_shown_and_removed(shell: Shell, database: D
     (model,) = after["freshness"]["models"]
     assert model["lag_seconds"] > 0
     assert after["gate"]["checks"][0]["passed"] is True
-    cells = shell.run("index", "status", "shop").strip().split("\t")
-    assert cells[:2] == ["shop", "fresh"]
+    heading, row = shell.run("index", "status", "shop").splitlines()
+    assert heading.split()[:3] == ["SOURCE", "STATE", "COMMIT"]
+    assert row.split()[:2] == ["shop", "fresh"]
     assert "quality gate of shop#2: passed" in shell.said
     shell.run("index", "remove", "shop", code=1)
     assert "--yes" in shell.said
@@ -92,7 +93,7 @@ def test_a_repository_that_fails_is_added_and_says_what_to_do(shell: Shell, tmp_
     assert "t0k3n" not in shell.said
     assert (tmp_path / "home" / "secrets" / "git-credentials").read_text() == "https://user:t0k3n@127.0.0.1:9/x.git\n"
     listed = shell.run("index", "status")
-    assert listed.split("\t")[:2] == ["far", "failing"]
+    assert listed.splitlines()[1].split()[:2] == ["far", "failing"]
     assert "t0k3n" not in listed + shell.said
     assert "the refresh failed once since" in shell.said
     shell.run("index", "refresh", "far", code=1)
@@ -152,7 +153,7 @@ def test_a_search_finds_places_or_files(shell: Shell) -> None:
     assert (best["path"], best["symbol"]) == (places[0]["path"], places[0]["symbol"])
     assert best["end_line"] >= best["start_line"] >= 1
     assert best["why"][0]["detail"]
-    row = shell.run("search", "shop", "total of items", "--files").splitlines()[0].split("\t")
+    row = shell.run("search", "shop", "total of items", "--files").splitlines()[1].split()
     assert row[:3] == [best["path"], f"{best['start_line']}-{best['end_line']}", best["symbol"]]
     shell.run("search", "shop", "total", "-k", "1000")
     shell.run("search", "shop", "total", "-k", "1001", code=2)

@@ -71,3 +71,26 @@ def test_an_answer_queues_the_next_attempt(
     assert "asks:" not in penstock("list")
     with pytest.raises(IllegalMove, match="1 to 8000 characters"):
         penstock("answer", str(asking), "-", stdin="x" * 9000)
+
+
+def test_an_answer_keeps_its_lines(penstock: Run, asking: uuid.UUID) -> None:
+    code = "It is this call:\n\n    >>> total([1, 2])\n    2\x1b[2J\n"
+    penstock("answer", str(asking), "-", stdin=code)
+    shown = penstock("show", str(asking))
+    assert "\n           It is this call:\n\n               >>> total([1, 2])\n               2�[2J\n" in shown
+
+
+def test_of_a_long_answer_the_beginning_is_shown(penstock: Run, asking: uuid.UUID) -> None:
+    penstock("answer", str(asking), "-", stdin="".join(f"line {n}\n" for n in range(50)))
+    shown = penstock("show", str(asking))
+    assert "           line 39\n           (10 more lines: --json shows all)\n" in shown
+    assert "line 40" not in shown
+
+
+def test_a_list_that_is_empty_names_what_was_asked_for(penstock: Run, asking: uuid.UUID) -> None:
+    assert "No task in the state failed of the source shop." in penstock(
+        "list", "--state", "failed", "--source", "shop"
+    )
+    listed = penstock("list").splitlines()
+    assert listed[0].split()[:2] == ["ID", "STATE"]
+    assert listed[1].startswith(f"{asking}  waiting")

@@ -267,6 +267,9 @@ def test_gitea_labels_contents_and_permissions(forge: FakeForge, gitea: httpx.Cl
     assert [item["name"] for item in added] == ["bug"]
     assert base64.b64decode(told(gitea.get("/contents/shop.py"), 200)["content"]) == b"TOTAL = 2\n"
     assert gitea.get("/contents/nothing").status_code == 404
+    assert told(gitea.get("/collaborators/bot/permission"), 200)["permission"] == "write"
+    assert "repo admins can query all" in told(gitea.get("/collaborators/acme/permission"), 403)["message"]
+    forge.grant(SHOP, "bot", "admin")
     assert told(gitea.get("/collaborators/acme/permission"), 200)["permission"] == "owner"
     assert told(gitea.get("/branches/main"), 200)["user_can_push"] is True
     assert gitea.get("", headers={"Authorization": "token no"}).status_code == 401

@@ -17,7 +17,7 @@ from gateway.app import create_app
 
 SERVICES = ("github", "gitlab", "gitea", "bitbucket", "jira", "linear", "slack", "generic")
 OPEN = {
-    *("/healthz", "/readyz"),
+    *("/", "/healthz", "/readyz"),
     *(f"/webhooks/{service}" for service in SERVICES),
     *(f"/webhooks/{{team}}/{service}" for service in SERVICES if service != "slack"),
 }

@@ -120,6 +120,6 @@ def scatters(pairs: "polars.DataFrame", effects: Sequence[Effect]) -> tuple[Scat
         having = pairs.select(names).drop_nulls()
         step = -(-having.height // MOST_DOTS) or 1
         points = tuple((float(one), float(other)) for one, other in having.gather_every(step).iter_rows())
-        if len(points) > 1:
+        if len(points) > 1 and any(map(any, points)):  # dots at 0 alone say nothing
             found.append(Scatter(metric.name, metric.unit, having.height, points))
     return tuple(found)

@@ -94,9 +94,10 @@ class Comparison:
         over = f"over {counted(self.cases, 'case')} in {counted(self.clusters, 'cluster')} of "
         over += f"{record.set_name} {record.set_version}"
         deciding = [effect for effect in self.effects if effect.metric.role != "info"]
-        if self.verdict is Verdict.INCONCLUSIVE:
-            return f"Inconclusive: {candidate} may or may not be worse than {baseline}: {self.reason} ({over})."
         primary = [effect for effect in deciding if effect.metric.role == "primary"]
+        if self.verdict is Verdict.INCONCLUSIVE:
+            known = "".join(f"; {one.metric.words} {change(one)}" for one in primary[:1] if one.interval is not None)
+            return f"Inconclusive: {candidate} may or may not be worse than {baseline}: {self.reason}{known} ({over})."
         decided = [effect for effect in deciding if effect.verdict is self.verdict]
         shown = (primary if self.verdict is Verdict.NOT_WORSE else decided) or decided or deciding
         if self.ended_early:

@@ -1,11 +1,9 @@
 """Effects, counts and amounts as a person reads them."""
 
+from core.counts import counted
 from core.statistics import Effect
 
-
-def counted(number: int, what: str) -> str:
-    """`1 case`, `2 cases`."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+__all__ = ["amount", "change", "counted", "estimate", "level", "p_value"]
 
 
 def change(effect: Effect) -> str:

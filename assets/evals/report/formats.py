@@ -49,7 +49,9 @@ def to_markdown(found: Comparison) -> str:
     lines = [f"**{cell(found.sentence)}**", ""]
     lines += [f"- {cell(remark)}" for remark in found.remarks]
     if found.verdict is Verdict.INCONCLUSIVE and found.needed:
-        lines.append(f"- about {found.needed} such cases would show an equally good candidate to be not worse")
+        lines.append(
+            f"- with about {found.needed} cases like these, an equally good candidate would be found not worse"
+        )
     if lines[-1]:
         lines.append("")
     lines += ["| metric | baseline | candidate | change | 95% interval | p (Holm) | verdict |"]

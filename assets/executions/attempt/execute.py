@@ -25,7 +25,7 @@ from assets.executions.attempt.try_candidates import Accepted, TargetSearch, try
 from assets.executions.engines.protocol import Coverage, Engine, Problem
 from assets.executions.engines.search.spectrum import locations
 from assets.executions.judging.diff import changed_lines, without
-from assets.executions.repository.test_command import COMMAND_FILE, NoTests, number_of_tests
+from assets.executions.repository.test_command import COMMAND_FILE, NoTests
 from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.targets import Targets, TargetSet, made_targets, test_source
 from assets.executions.trial.worker_client import Worker, WorkerDied
@@ -235,6 +235,13 @@ def _best_draft(search: TargetSearch) -> Accepted | None:
     return min(search.drafts, key=lambda draft: len(draft.verdict.reasons), default=None)
 
 
+def _fails_as_before(tests: tuple[str, ...], most: int = 3) -> str:
+    """Names tests that the patch leaves as they were."""
+    more = f" and {len(tests) - most} more" if len(tests) > most else ""
+    fail = "fails" if len(tests) == 1 else "fail"
+    return f"Not about this task, and as before {fail}: {', '.join(tests[:most])}{more}."
+
+
 def _note_choice(attempt: AttemptState, search: TargetSearch, found: Accepted) -> None:
     """Notes that one of several candidates was chosen, and which tests fail as before."""
     findings, baseline = attempt.findings, search.problem.baseline
@@ -247,4 +254,4 @@ def _note_choice(attempt: AttemptState, search: TargetSearch, found: Accepted) -
     others = [t for t in baseline.failing if t not in search.problem.targets.tests]
     still = tuple(t for t in others if after.get(t) in (Outcome.FAILED, Outcome.ERROR))
     if still:
-        findings.notes.append(f"{number_of_tests(still)} failed before for another reason and still fail: {still[0]}.")
+        findings.notes.append(_fails_as_before(still))

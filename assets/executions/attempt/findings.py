@@ -173,10 +173,11 @@ class Findings:
             f"{drafts} good for a draft only" if drafts > 0 else "",
             f"{self.same} the same change as another" if self.same else "",
             f"{broke} broke other tests when tried" if broke else "",
-            f"{left} not verified" if left > 0 else "",
+            f"{left} {'other' if left == 1 else 'others'} not verified" if left > 0 else "",
         ]
         of_these = f" ({', '.join(filter(None, parts))})" if any(parts) else ""
-        return f"{self.tried} candidates were tried; {self.passed_targets} made the failing tests pass{of_these}."
+        tried = "1 candidate was" if self.tried == 1 else f"{self.tried:,} candidates were"
+        return f"{tried} tried; {self.passed_targets or 'none'} made the failing tests pass{of_these}."
 
 
 def plain(operator: str) -> str:

@@ -12,6 +12,7 @@ from assets.executions.engines.protocol import Candidate, Observation
 from assets.executions.repository.test_command import number_of_tests
 from assets.executions.trial.baseline import Baseline
 from assets.executions.trial.targets import TargetSet
+from core.counts import counted
 from core.work import Cause, Hypothesis, HypothesisState, Location, Outcome, Plan, PlanStep, StepKind, StepState
 
 MOST_REVISIONS = 24
@@ -54,7 +55,8 @@ class Planning:
         observed = f"{number_of_tests(tests)} of {len(baseline.run.outcomes)} fail for the task: {sets[0].why}"
         changes = [f"The target is to make {number_of_tests(tests)} pass, first of all {tests[0]}."]
         if len(sets) > 1:
-            changes.append(f"{len(sets) - 1} other set(s) of failing tests are tried if that fails.")
+            others = f"{counted(len(sets) - 1, 'other set')} of failing tests"
+            changes.append(f"If that fails, {others} {'is' if len(sets) == 2 else 'are'} tried.")
         if derived:
             changes.append(f"The patch will add the test {', '.join(derived)}, so a person has to look at it.")
         changes += self._limits(baseline)
@@ -166,7 +168,7 @@ class Planning:
 
     def other_tests(self, seq: int, targets: TargetSet, before: int) -> None:
         """The tests that were aimed at led to no patch."""
-        observed = f"{before} set(s) of failing tests led to no patch so far"
+        observed = f"{counted(before, 'set')} of failing tests led to no patch so far"
         step = PlanStep(
             kind=StepKind.EDIT,
             goal="Make other failing tests pass",
@@ -215,7 +217,10 @@ class Planning:
                      (*first, *rest))  # fmt: skip
 
     def _weakened(self, seq: int, weaker: Sequence[Hypothesis]) -> None:
-        said = {h.claim: f"{self._tried[h.claim]} edit(s) tried there, none made a failing test pass" for h in weaker}
+        said = {
+            h.claim: f"{counted(self._tried[h.claim], 'edit')} tried there, none made a failing test pass"
+            for h in weaker
+        }
         changed = _with_state(self.plan.hypotheses, weaker, HypothesisState.UNLIKELY, said)
         likely = [h for h in changed if h.state in (HypothesisState.OPEN, HypothesisState.SUPPORTED)]
         rest = [h for h in changed if h not in likely]

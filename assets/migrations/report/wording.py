@@ -105,6 +105,8 @@ def event_line(event: TimelineEvent) -> str:
     if event.kind == "evals":
         sets = ", ".join(f"{one['set_name']} {one['verdict']}" for one in body.get("sets", []))
         return f"evals: {sets or 'none'}"
+    if list(body) == ["reason"]:
+        return f"{event.kind}: {readable(body['reason'])}"
     shown = {name: value for name, value in body.items() if not isinstance(value, dict | list)}
     facts = ", ".join(f"{name.replace('_', ' ')} {readable(value)}" for name, value in shown.items())
     return event.kind + (f": {facts}" if shown else "")

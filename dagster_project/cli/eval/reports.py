@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from core.counts import counted
 from dagster_project.cli.eval.errors import SetName, user_errors
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
 from dagster_project.eval_places import result_store
@@ -79,7 +80,7 @@ def report(
         data([json_values(one) for one in found])
         return
     write_whole(out, set_html(Path(name).name, found).encode())
-    line(f"{len(found)} runs: {out.resolve()}")
+    line(f"{counted(len(found), 'run')}: {out.resolve()}")
 
 
 @user_errors
@@ -93,7 +94,7 @@ def query_results(
     if as_json:
         data([dict(zip(found.columns, row, strict=True)) for row in found.rows])
     else:
-        table(found.columns, found.rows, empty="no rows")
+        table(found.columns, found.rows, empty="No row of the results matches the query.")
     if found.more:
         note(f"penstock: only the first {len(found.rows)} rows")
 

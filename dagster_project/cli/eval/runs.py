@@ -174,5 +174,5 @@ def runs(as_json: AsJson = False) -> None:
              f"{one.results}/{one.record.cases * one.record.repeats}", one.infrastructure, len(one.flaky)]
             for one in found
         ],
-        empty="no runs yet",
+        empty="No run yet: penstock eval run SET --subject search",
     )  # fmt: skip

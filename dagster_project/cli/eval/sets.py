@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from core.counts import counted
 from dagster_project.cli.eval.errors import SetName, user_errors
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
 from dagster_project.eval_places import find_set, set_roots
@@ -42,7 +43,7 @@ def sets(as_json: AsJson = False) -> None:
                  row.get("clusters", "?"), ", ".join(row.get("splits", [])), row.get("title", "unusable")]
                 for row in rows
             ],
-            empty="no eval sets",
+            empty=f"No eval set: each is a folder in {set_roots()[0]}, as docs/evals.md says.",
         )  # fmt: skip
         for row in rows:
             for said in (*row["problems"], *row["remarks"]):
@@ -62,7 +63,7 @@ def seal_set(name: SetName) -> None:
     if problems:
         raise CommandFailed("; ".join(problems))
     sealed = seal(root)
-    line(f"{sealed.name} {sealed.version}: {len(sealed.cases)} cases, {sealed.sha256}")
+    line(f"{sealed.name} {sealed.version}: {counted(len(sealed.cases), 'case')}, {sealed.sha256}")
 
 
 @user_errors
@@ -74,4 +75,4 @@ def add(
     from assets.evals.sets.additions import add_case
 
     grown = add_case(find_set(name), case)
-    line(f"{grown.name} {grown.version}: {len(grown.cases)} cases")
+    line(f"{grown.name} {grown.version}: {counted(len(grown.cases), 'case')}")

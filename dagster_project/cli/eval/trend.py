@@ -58,7 +58,7 @@ def show_trend(
                 "code",
                 "tokens",
                 "seconds",
-                "",
+                "drift",
             ],
             [_cells(row) for row in rows],
             empty="",

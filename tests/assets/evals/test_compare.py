@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars
 import pytest
 
+from assets.evals.compare.breakdown import scatters
 from assets.evals.compare.comparison import NotComparable, compare_runs, hidden
 from assets.evals.runs.runner import RunLimits, run_set
 from assets.evals.runs.store import ResultStore, StoreError
@@ -67,6 +69,20 @@ def test_a_subject_of_known_quality_gets_its_verdict(
     assert compared.verdict is verdict
     assert compared.sentence.startswith(str(verdict).capitalize())
     assert (compared.cases, compared.clusters) == (240, 80)
+
+
+def test_an_inconclusive_comparison_names_the_effect_and_its_interval(store: ResultStore, found: EvalSet) -> None:
+    first = run_it(store, found, Fixed("one", 200))
+    compared = compare_runs(store, first, run_it(store, found, Fixed("other", 185)))
+    assert compared.verdict is Verdict.INCONCLUSIVE, compared.sentence
+    assert "; success 83.3% to 77.1% (-6.2 points, 95% interval " in compared.sentence
+
+
+def test_amounts_that_are_all_0_get_no_chart() -> None:
+    for amounts, drawn in (([0.0, 0.0], 0), ([0.0, 3.0], 1)):
+        pairs = polars.DataFrame({"a seconds": amounts, "b seconds": [0.0, 0.0]})
+        effect = compare_metric(MetricSpec("seconds", "ratio", "lower", 0.1), None)
+        assert len(scatters(pairs, [effect])) == drawn
 
 
 def test_swapping_the_runs_inverts_the_effects(store: ResultStore, found: EvalSet) -> None:

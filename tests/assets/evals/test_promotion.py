@@ -301,7 +301,7 @@ def test_the_command_line_promotes_shows_and_rolls_back(
     shown = json.loads(penstock("defaults", "--json").stdout)
     rows = {row["name"]: (row["value"], row["origin"]) for row in shown["settings"]}
     assert (rows["task_seconds"], rows["engine"]) == (("60.0", "promoted by evals"), ("search", "default"))
-    assert "task_seconds: own default → 60\tbetter" in penstock("defaults").stdout
+    assert "task_seconds: own default → 60  better" in penstock("defaults").stdout
     assert "rolled back: version 2, task_seconds: 60 → own default" in penstock("rollback", "1").stdout
     assert "rolled back already" in penstock("demote", "1").stdout
     assert load_settings().task_seconds == 120

@@ -200,7 +200,8 @@ def test_the_summary_says_what_was_rejected(root: Path) -> None:
     attempt, search = _many(root, 10)
     with measuring(attempt, _good_is(None)), patch.object(execute, "try_candidates"):
         execute._continue_search(attempt, search, attempt.journal.now())
-    counted = f"({survivors.VERIFIED_PER_ROUND} rejected by the gate, {10 - survivors.VERIFIED_PER_ROUND} not verified)"
+    rejected = survivors.VERIFIED_PER_ROUND
+    counted = f"({rejected} rejected by the gate, {10 - rejected} others not verified)"
     assert counted in attempt.findings.no_patch_summary("")
 
 

@@ -190,7 +190,7 @@ def test_a_test_that_fails_for_another_reason_is_left_alone_and_named(repair: Re
     done = repair({**SHOP, "tests/test_server.py": other}, ISSUE)
     assert done.patch is not None
     assert done.evidence.target_tests == ("tests/test_cart.py::test_cheapest",)
-    assert any("failed before for another reason" in note for note in done.evidence.notes)
+    assert "Not about this task, and as before fails: tests/test_server.py::test_server." in done.evidence.notes
     assert judge(done.evidence, done.patch).verdict is VerdictKind.PASS
 
 

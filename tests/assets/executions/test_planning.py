@@ -83,6 +83,7 @@ def test_a_place_where_nothing_helps_becomes_unlikely() -> None:
     assert states(plans.plan)["f"] == HypothesisState.UNLIKELY
     assert saved[-1].cause is not None
     assert saved[-1].cause.kind == "no-progress"
+    assert saved[-1].reason.endswith(f"{ENOUGH_TRIED} edits tried there, none made a failing test pass")
     plans.tried(5, [tried("b.py", 5)] * ENOUGH_TRIED)
     assert states(plans.plan)["g"] == HypothesisState.OPEN, "the last place stays"
 
@@ -127,7 +128,12 @@ def test_reproduction_marks_its_step_and_says_what_limits_the_search() -> None:
     step = next(one for one in plan.steps if one.kind is StepKind.REPRODUCE)
     assert step.state is StepState.DONE
     said = " ".join(plan.changes)
-    for part in ("1 other set", "test_issue.py", "needs the module `redis`", "The suite is slow (30.0 s)"):
+    for part in (
+        "If that fails, 1 other set of failing tests is tried.",
+        "test_issue.py",
+        "needs the module `redis`",
+        "The suite is slow (30.0 s)",
+    ):
         assert part in said
     assert plan.cause is not None
     assert plan.cause.kind == "derived-test"
@@ -145,6 +151,7 @@ def test_other_tests_open_what_was_unlikely() -> None:
     plans, _saved = planning(place("a.py", 1, 9, "f"), place("b.py", 1, 9, "g"))
     plans.tried(3, [tried("a.py", 5)] * ENOUGH_TRIED)
     plans.other_tests(4, TARGETS, 1)
+    assert plans.plan.reason == "1 set of failing tests led to no patch so far"
     assert set(states(plans.plan).values()) == {"open"}
     plans.tried(5, [tried("a.py", 5)])
     assert set(states(plans.plan).values()) == {"open"}, "it is counted anew"

@@ -11,6 +11,7 @@ from assets.migrations.lifecycle import record
 from assets.migrations.lifecycle.record import Migration, TimelineEvent
 from assets.migrations.report import page as pages
 from assets.migrations.report import report
+from assets.migrations.report.wording import event_line
 from assets.platform import Platform
 from core.database import Database
 
@@ -143,6 +144,12 @@ def test_nothing_to_compare_yet_too_few_queries_and_a_build_in_one_part_are_repo
 def test_the_first_sentence_names_who_could_not_decide() -> None:
     sentence = evidence.first_sentence(migration(compared(queries_verdict="inconclusive"), new_name="new"), [])
     assert sentence == "Not yet: the comparison on queries could not decide on the change from old to new."
+
+
+def test_an_event_that_has_only_a_reason_says_it_plainly() -> None:
+    judged = TimelineEvent(NOW, "judged", {"reason": "the gate says better"})
+    assert event_line(judged) == "judged: the gate says better"
+    assert event_line(TimelineEvent(NOW, "paused", {"reason": "busy", "chunks": 3})) == "paused: reason busy, chunks 3"
 
 
 def test_a_long_build_does_not_crowd_what_came_after_it_out_of_the_timeline(

@@ -83,7 +83,7 @@ def test_the_report_of_a_resolved_task_holds_patch_tests_and_counts() -> None:
     report = _render(_execution(PATCH), VerdictKind.PASS)
     assert "+x = 2" in report
     assert "| `test_a` | failed | passed |" in report
-    assert "30 candidates generated, 12 tried" in report
+    assert "12 candidates were tried, and 18 more could have been made. 2 of those tried made" in report
 
 
 def test_a_report_and_a_pull_request_say_why_rules_chose_the_engine() -> None:

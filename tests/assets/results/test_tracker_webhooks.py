@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from assets.results.forges import access_problems, distrust
+from assets.results.forges import access_problems, access_states, distrust
 from core.attempts import Attempt
 from core.credentials import Credentials, ensure_secrets
 from core.database import Database
@@ -175,8 +175,15 @@ def test_a_token_that_is_refused_is_said(world: World, site: Site) -> None:
     assert problem.startswith(f"{site.service}:SHOP: ")
     assert "401" in problem
     assert "wrong-token" not in problem
+    forge, tracker = access_states(world.platform, DEFAULT_TEAM, "shop")
+    assert forge[1:] == ("ok", "answers, and knows the token"), "the forge is not blamed for the tracker's token"
+    assert tracker[:2] == (f"{site.service} SHOP", "missing")
+    assert "401" in tracker[2]
     world.settings(**{f"{site.service}_token": None})
     assert access_problems(world.platform, DEFAULT_TEAM, "shop") == []
+    unset = access_states(world.platform, DEFAULT_TEAM, "shop")[1]
+    assert unset[1] == "degraded"
+    assert unset[2].startswith(f"PENSTOCK_{site.service.upper()}_TOKEN is not set: ")
 
 
 def test_a_token_is_sent_by_https_only(world: World, site: Site, database: Database) -> None:

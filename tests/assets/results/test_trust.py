@@ -16,7 +16,7 @@ from core.events import DEFAULT_TEAM
 from core.forge.protocol import ForgeUnavailable
 from core.tasks import Task
 from tests.assets.results.conftest import World
-from tests.forge_arena import REPOSITORY
+from tests.forge_arena import BOT, REPOSITORY
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,14 @@ def test_only_who_may_write_starts_work(world: World, permission: str, trusted: 
     reason = world.platform.distrust(world.start().task)
     assert (reason is None) == trusted
     assert trusted or f"ada may not write to {REPOSITORY}" in (reason or "")
+
+
+def test_gitea_tells_administrators_alone_who_may_write(world: World) -> None:
+    if world.arena.dialect != "gitea":
+        pytest.skip("another forge")
+    world.arena.forge.grant(REPOSITORY, BOT, "write")
+    with pytest.raises(ForgeUnavailable, match="told only to its administrators: make the account of PENSTOCK_"):
+        world.platform.distrust(world.start().task)
 
 
 def test_a_stranger_whom_the_forge_does_not_know_does_not(world: World) -> None:

@@ -84,11 +84,13 @@ def test_anything_else_is_refused_and_logged(server: int, request_line: str, why
         assert why in proxy.refusals[0].why
 
 
-def test_each_decision_is_logged_for_whom_it_was_made(server: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_decision_is_logged_once_for_whom_it_was_made(server: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", egress.__name__)
     with EgressProxy(named(server), Options(Path(), "team/source@main", task="17").served) as proxy:
         say(proxy, f"CONNECT 127.0.0.1:{server} HTTP/1.1\r\n\r\n".encode(), b"hello\n")
-        say(proxy, b"CONNECT other.invalid:443 HTTP/1.1\r\n\r\n")
+        for _ in range(3):
+            say(proxy, b"CONNECT other.invalid:443 HTTP/1.1\r\n\r\n")
+    assert len(proxy.refusals) == 3, "what is logged once is on record each time"
     assert [record.getMessage() for record in caplog.records] == [
         f"egress for task 17: 127.0.0.1:{server}",
         "egress for task 17 refused: other.invalid:443 is not allowed",
