@@ -23,6 +23,8 @@ REQUESTED = "penstock.task.requested"
 CLOSED = "penstock.task.closed"
 ASKED = "penstock.task.asked"
 """The outcome of an attempt that ended with a question, after which the task went on."""
+WAITS = "penstock.task.waiting"
+"""A task has asked a question and waits for an answer: no outcome yet."""
 
 
 class TaskNotFound(LookupError):

@@ -17,7 +17,8 @@ from core.http import Limits, Pauses, RateLimited, Service, ServiceUnavailable
 from core.http.addresses import public_addresses
 from core.settings import Settings
 from core.signatures import sign_standard
-from core.tasks import CLOSED
+from core.states import TaskState
+from core.tasks import CLOSED, WAITS
 
 CHANGED = "penstock.publication.changed"
 LIMITS = Limits(seconds=15.0, retries=0, most_bytes=64 << 10, json=False)
@@ -46,6 +47,8 @@ class Callback:
 
     def body(self, notice: Notice) -> dict[str, Any]:
         event, publication = notice.event, notice.publication
+        if event.get("state") == TaskState.WAITING:
+            return self._asks(notice)
         told = {name: publication[name] for name in ("target", "state", "location")} if publication else None
         if publication and told:
             told["reason"] = publication["last_error"]
@@ -63,6 +66,12 @@ class Callback:
                 "publication": told,
             },
         }
+
+    @staticmethod
+    def _asks(notice: Notice) -> dict[str, Any]:
+        event = notice.event
+        told = {name: event.get(name) for name in ("task", "attempt", "source", "state", "days")}
+        return {"type": WAITS, "timestamp": notice.at.isoformat(), "data": {**told, "ticket": notice.ticket}}
 
     def send(self, identity: str, body: Mapping[str, Any], tries: int) -> None:
         raw, moment = json.dumps(body, separators=(",", ":"), sort_keys=True).encode(), int(self._now())

@@ -1,4 +1,4 @@
-"""Mail about what needs a person: a patch that waits for approval, a task without a result, and dead letters.
+"""Mail about what needs a person: a patch that waits for approval, a question, a task without a result, dead letters.
 
 Plain text only. All mail of one task answers the same message id, so that mail clients show it as one thread.
 """
@@ -27,6 +27,7 @@ LINE_CHARACTERS = 150
 TEXT_CHARACTERS = 1_000
 _HELD = "waits for approval"
 _UNPUBLISHED = "could not be published"
+_ASKS = "waits for an answer"
 _WHAT = {
     PublicationState.HELD: _HELD,
     PublicationState.DEAD_LETTERED: _UNPUBLISHED,
@@ -65,11 +66,16 @@ class Mail:
             lines.append(f"Ticket: {notice.ticket['url']}")
         if reason := publication.get("last_error") or event.get("reason"):
             lines.append(f"Why: {reason}")
+        if what == _ASKS:
+            lines.append(f"It asks: {event.get('question')}")
+            lines.append(f"Without an answer it ends without a result after {event.get('days')} days.")
         if publication.get("patch_sha256"):
             lines += [f"It is a draft because: {reason}" for reason in event.get("draft_because") or ()]
         lines += ["", f"    penstock task show {notice.task_id}"]
         if publication.get("state") == PublicationState.DEAD_LETTERED:
             lines.append("    penstock dead-letters list")
+        elif what == _ASKS:
+            lines.append(f"    penstock task answer {notice.task_id} TEXT")
         elif what != _UNPUBLISHED:
             lines.append(f"    penstock task {'approve' if what == _HELD else 'retry'} {notice.task_id}")
         return {
@@ -128,6 +134,8 @@ class Mail:
 def _what(notice: Notice) -> str | None:
     """What a person is needed for; None if for nothing."""
     state = notice.event.get("state")
+    if state == TaskState.WAITING:
+        return _ASKS
     if not notice.later:
         if state == TaskState.FAILED:
             return "failed"

@@ -1,4 +1,5 @@
-"""Tells others how tasks end: each outcome once for each channel (a signed callback, mail), at least once delivered.
+"""Tells others how tasks end, and what they ask: each once for each channel (a signed callback, mail), at least once
+delivered.
 
 `note_new` makes a row of each new outcome on the event log, and `send_due` sends what is due, with growing pauses and
 a dead letter at the end. An outcome waits until its publication has been tried. Only the default team has channels,
@@ -21,8 +22,8 @@ from core.database import Database
 from core.dead_letters import UNREADABLE
 from core.eventlog.postgres import PARTITION, PostgresLog
 from core.events import Event
-from core.states import PublicationState
-from core.tasks import CLOSED
+from core.states import PublicationState, TaskState
+from core.tasks import CLOSED, WAITS
 from core.teams import DEFAULT_TEAM
 
 BEFORE = "5 minutes"
@@ -30,6 +31,7 @@ BEFORE = "5 minutes"
 KEPT = timedelta(days=30)
 TRY_SECONDS = 120.0
 """For this time no other process tries the same notice; it is longer than a try."""
+_TOLD = (CLOSED, WAITS, UNREADABLE)
 UNSETTLED = (PublicationState.HELD, PublicationState.DEAD_LETTERED)
 """States of publications that a person changes later; then another notice follows."""
 
@@ -93,7 +95,7 @@ def note_new(database: Database, log: PostgresLog, channel: Channel) -> None:
             after = batch.next_offsets[PARTITION]
             with database.system() as connection:
                 for record in batch.records:
-                    if record.event.teamid == DEFAULT_TEAM and record.event.type in (CLOSED, UNREADABLE):
+                    if record.event.teamid == DEFAULT_TEAM and record.event.type in _TOLD:
                         _add(connection, channel, record.event)
                 connection.execute(
                     "UPDATE notice_positions SET position = greatest(position, %s) "
@@ -154,10 +156,15 @@ def _try(database: Database, channel: Channel, row: dict[str, Any]) -> Told:
 def _composed(database: Database, channel: Channel, row: dict[str, Any]) -> dict[str, Any] | None:
     """What is told, stored before the first try."""
     publication = row["publication"]
-    made = channel.body(
-        Notice(
-            *(row["id"], row["at"], row["task_id"], row["attempt"], row["event"], row["ticket"], publication),
-            later=row["event"].get("later", False),
+    asks = row["event"].get("state") == TaskState.WAITING
+    made = (
+        None
+        if asks and not row["waits"]
+        else channel.body(
+            Notice(
+                *(row["id"], row["at"], row["task_id"], row["attempt"], row["event"], row["ticket"], publication),
+                later=row["event"].get("later", False),
+            )
         )
     )
     state = publication["state"] if publication else None
@@ -243,7 +250,8 @@ FROM due WHERE (n.team_id, n.channel, n.id) = (due.team_id, due.channel, due.id)
 RETURNING n.*, ({_PUBLICATION}) AS publication,
     (SELECT jsonb_build_object('service', t.ticket_service, 'project', t.ticket_project, 'key', t.ticket_key,
                                'url', t.url)
-     FROM tasks t WHERE t.id = n.task_id AND t.ticket_key IS NOT NULL) AS ticket
+     FROM tasks t WHERE t.id = n.task_id AND t.ticket_key IS NOT NULL) AS ticket,
+    coalesce((SELECT t.state = 'waiting' AND t.attempt = n.attempt FROM tasks t WHERE t.id = n.task_id), false) AS waits
 """.encode()  # noqa: S608
 # A publication that was told as held or dead-lettered, and has another state now, is told again.
 _CHANGED = """
