@@ -25,6 +25,7 @@ import sys
 from pathlib import Path
 from core.settings import Settings
 from dagster_project import records
+from dagster_project import parts
 from dagster_project.parts import Child
 from dagster_project.runtime import Runtime
 from dagster_project.supervisor import Supervisor, stop_on_signals
@@ -36,9 +37,11 @@ def say(text):
     print(text, flush=True)
 with records.only_one(settings):
     supervisor = Supervisor(runtime, on_event=say)
-    code = {"sleeper": "pass", "deaf": "signal.signal(15, signal.SIG_IGN)", "broken": "sys.exit('no luck')"}
+    parts.ASK_SECONDS = 0.1
+    code = {"deaf": "signal.signal(15, signal.SIG_IGN)", "broken": "sys.exit('no luck')"}
     supervisor.children = [
-        Child(name, [sys.executable, "-c", f"import signal, sys, time; {code[name]}; time.sleep(900)"], lambda: True)
+        Child(name, [sys.executable, "-c", f"import signal, sys, time; {code.get(name, 'pass')}; time.sleep(900)"], lambda: True,
+              alive=lambda name=name: name != "mute")
         for name in sys.argv[2:]
     ]
     with stop_on_signals(supervisor):
@@ -208,6 +211,18 @@ def test_a_part_that_keeps_failing_is_said_to_fail_once_and_is_tried_ever_less_o
     assert _run("status", "--json")[1]["state"] == "stopped"
 
 
+def test_a_part_that_hangs_is_ended_and_started_again(settings: Settings, start: Start) -> None:
+    supervisor = start("sleeper", "mute")
+    first = _process(settings, "mute")
+    _until(lambda: not first.runs())
+    _until(lambda: (record := records.read_record(settings)) is not None and record.parts[1].restarts == 1)
+    supervisor.terminate()
+    said = supervisor.communicate(timeout=60)[0].splitlines()
+    assert said.count("mute has not answered 6 times in a row: it is ended") == 1
+    assert "mute was ended by SIGKILL; restarting in 0.5 s" in said
+    assert not [line for line in said if line.startswith("sleeper has not")]
+
+
 def test_only_one_supervisor_at_a_time_and_a_killed_one_does_not_count(settings: Settings, start: Start) -> None:
     first = start("sleeper")
     done = subprocess.run(
@@ -232,7 +247,7 @@ def test_the_version_is_printed() -> None:
 def test_a_command_that_is_asked_to_end_leaves_its_blocks(tmp_path: Path) -> None:
     script = (
         "import sys, time\nfrom dagster_project.cli import app as program\n"
-        "def app(**_):\n    try:\n        print(1, flush=True)\n        time.sleep(600)\n"
+        "def app(**_):\n    try:\n        print(1, flush=True)\n        while True:\n            time.sleep(0.1)\n"
         "    finally:\n        open(sys.argv[1], 'w').close()\n"
         "program.app = app\nprogram.main()\n"
     )
