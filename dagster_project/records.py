@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,14 @@ def parts_file(settings: Settings) -> Path:
 
 def running_platform(settings: Settings) -> dict[str, object] | None:
     """The content of `platform.json` if the supervisor that wrote it still runs, else None."""
-    state = _read(platform_file(settings))
+    state = _read(settings, platform_file)
     name = ProcessName.read(state.get("process"))
     return state if name is not None and name.runs() else None
 
 
 def read_record(settings: Settings) -> PlatformRecord | None:
     """What the last supervisor on this home folder wrote; None if it stopped everything itself."""
-    stored = _read(parts_file(settings))
+    stored = _read(settings, parts_file)
     supervisor = ProcessName.read(stored.get("supervisor"))
     if supervisor is None:
         return None
@@ -133,7 +133,11 @@ def only_one(settings: Settings) -> Iterator[None]:
 
     Raises `AlreadyRuns`.
     """
-    descriptor = os.open(settings.run_folder / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(settings.run_folder / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:  # the start says what is wrong with the home folder
+        yield
+        return
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -155,9 +159,10 @@ def write(path: Path, value: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(settings: Settings, file: Callable[[Settings], Path]) -> dict[str, Any]:
+    """Empty if there is no such file, or no folder for it can be made."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(file(settings).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

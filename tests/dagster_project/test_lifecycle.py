@@ -167,6 +167,15 @@ def test_a_damaged_record_is_none(settings: Settings, text: str) -> None:
     assert records.running_platform(settings) is None
 
 
+def test_a_home_where_no_folder_can_be_made_has_no_platform(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file")
+    settings = Settings(home=tmp_path)
+    assert records.read_record(settings) is None
+    assert records.running_platform(settings) is None
+    with records.only_one(settings):
+        assert records.end_left(settings) == []
+
+
 def test_a_part_is_restarted_on_request(settings: Settings, start: Start) -> None:
     supervisor = start("sleeper", "deaf")
     before = _process(settings, "sleeper")
