@@ -6,7 +6,7 @@ between two ticks. Nothing else is changed.
 
 import sys
 
-SENSOR_LOOP_SECONDS = 0.2
+SENSOR_LOOP_SECONDS = 0.5
 
 
 def main() -> None:

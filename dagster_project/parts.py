@@ -3,19 +3,39 @@
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from core.database.embedded import EmbeddedServer
+from dagster_project.forked import Forked
 
 MAX_RESTART_DELAY = 30.0
 _SET_CHILD_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 STEADY_SECONDS = 60.0
 """A part that has run for so long is restarted soon when it ends."""
+FAILING = 4
+"""A part that has ended so often, with no steady time between, is said to fail."""
+TRUSTED_SECONDS = 10.0
+"""A failing part counts as up only after so long."""
+
+
+class StartFailed(RuntimeError):
+    """A process of the platform did not start; the message names it and its log file, and quotes the last lines."""
+
+
+class PartState(StrEnum):
+    STARTING = "starting"
+    UP = "up"
+    RESTARTING = "restarting"
+    """It has ended, and is started again after a delay."""
+    FAILING = "failing"
+    """It has ended several times; it is started again after longer delays."""
 
 
 @dataclass
@@ -26,6 +46,11 @@ class Restarts:
     restart_at: float = 0.0
     """0 if none is planned."""
     started_at: float = 0.0
+    starts: int = 0
+    since: float = 0.0
+    """When it started, in seconds since the epoch."""
+    answered: bool = False
+    """Whether it has answered since its start."""
 
     def steady(self, now: float) -> None:
         if now - self.started_at > STEADY_SECONDS:
@@ -38,18 +63,35 @@ class Restarts:
         self.restart_at = now + delay
         return delay
 
+    def hasten(self, now: float) -> None:
+        """Starts at once what waits."""
+        if self.restart_at:
+            self.restart_at = now
+
     def started(self, now: float) -> None:
-        self.restart_at, self.started_at = 0.0, now
+        self.restart_at, self.started_at, self.answered = 0.0, now, False
+        self.starts, self.since = self.starts + 1, time.time()
+
+    def state(self, now: float, ended: bool) -> PartState:
+        failing = self.failures >= FAILING
+        if self.answered and not ended and (not failing or now - self.started_at > TRUSTED_SECONDS):
+            return PartState.UP
+        if failing:
+            return PartState.FAILING
+        return PartState.RESTARTING if ended else PartState.STARTING
 
 
 @dataclass
 class Child:
-    """One process of the platform. `ready` says whether it answers."""
+    """One process of the platform. `ready` says whether it answers, `grace` how many seconds it may take to stop."""
 
     name: str
     argv: list[str]
     ready: Callable[[], bool]
-    process: subprocess.Popen[bytes] | None = None
+    grace: float = 10.0
+    forks: bool = False
+    """Whether it needs what the supervisor imports for several, and may begin as a fork of it."""
+    process: subprocess.Popen[bytes] | Forked | None = None
     restarts: Restarts = field(default_factory=Restarts)
 
     @property
@@ -61,7 +103,12 @@ class Child:
         """How it ended, in words; None while it runs."""
         if self.process is None or self.process.poll() is None:
             return None
-        return f"ended with {self.process.returncode}"
+        code = int(self.process.returncode or 0)
+        if code >= 0:
+            return f"ended with code {code}"
+        with contextlib.suppress(ValueError):
+            return f"was ended by {signal.Signals(-code).name}"
+        return f"was ended by signal {-code}"
 
 
 @dataclass
@@ -76,6 +123,9 @@ class EmbeddedDatabase:
     def pid(self) -> int:
         return self.server.pid
 
+    def ready(self) -> bool:
+        return True  # a start returns when it answers
+
     def ended(self) -> str | None:
         return None if self.server.alive() else "ended"
 
@@ -86,6 +136,35 @@ class EmbeddedDatabase:
 
 
 Part = Child | EmbeddedDatabase
+
+
+class Waiting:
+    """Waits until one of some processes ends, or somebody calls `wake`: any thread, or a signal's handler."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        for descriptor in (self._read, self._write):
+            os.set_blocking(descriptor, False)
+
+    def wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._write, b".")
+
+    def wait(self, seconds: float, pids: Iterable[int | None]) -> None:
+        """Where the kernel cannot tell that a process has ended, only time and `wake` end it."""
+        poll, opened = select.poll(), []
+        poll.register(self._read, select.POLLIN)
+        try:
+            for pid in pids:
+                with contextlib.suppress(OSError, AttributeError):
+                    opened.append(os.pidfd_open(pid or 0))
+                    poll.register(opened[-1], select.POLLIN)
+            poll.poll(seconds * 1000)
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._read, 4096)
 
 
 def adopt_orphans() -> set[int]:

@@ -9,17 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
 
-from assets.platform import Platform
 from core.database import schema
 from core.database.embedded import LOGIN, EmbeddedServer
 from core.secret_files import SUFFIX
 from core.settings import Settings, load_settings
-from dagster_project.migration_evidence import model_evals
+
+if TYPE_CHECKING:  # the supervisor uses this module too, and none of what a platform's work needs
+    from assets.platform import Platform
 
 DATABASE = "penstock"
 
@@ -104,8 +106,11 @@ class NotStarted(RuntimeError):
 
 
 @lru_cache(maxsize=1)
-def worker_platform() -> Platform:
+def worker_platform() -> "Platform":
     """The platform of a worker process, created once. A forked child opens its own connections."""
+    from assets.platform import Platform
+    from dagster_project.migration_evidence import model_evals
+
     settings = load_settings()
     if settings.database_url is None:
         raise NotStarted(

@@ -4,60 +4,47 @@ Only this process starts and stops the embedded server. Each child logs to a fil
 present process ids are in `<home>/run/platform.json`.
 """
 
-import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from importlib import metadata
-from pathlib import Path
-
-import psycopg
 
 from core.database.embedded import DatabaseNotStarted
-from core.settings import Settings
-from dagster_project import instance
-from dagster_project.parts import Child, EmbeddedDatabase, Part, adopted, end_adopted
+from core.processes import ProcessName, ends_with_parent
+from dagster_project import command_lines, dagster_tables, forked, instance, records
+from dagster_project.dagster_tables import USES_DAGSTER_STORAGE
+from dagster_project.parts import (
+    FAILING,
+    Child,
+    EmbeddedDatabase,
+    Part,
+    StartFailed,
+    Waiting,
+    adopted,
+    end_adopted,
+)
 from dagster_project.ports import free_port, taken
+from dagster_project.records import PartRecord, PlatformRecord
 from dagster_project.runtime import Runtime
-from dagster_project.warm import launcher, self_check
+from dagster_project.warm import self_check
 from dagster_project.warm.process import ROOT
 
 STOP_SECONDS = 10.0
-# These create Dagster's tables if there are none, and fail if two of them do so simultaneously.
-USES_DAGSTER_STORAGE = ("code-server", "daemon", "webserver")
-DAGSTER_TABLES = ("runs", "event_logs", "job_ticks")  # one of each of Dagster's three storages
-CREATE_LOCK = 0x70656E73746F636B  # "penstock"
-
-
-class StartFailed(RuntimeError):
-    """A process of the platform did not start; the message names it and its log file, and quotes the last lines."""
-
-
-def platform_file(settings: Settings) -> Path:
-    """The file with the addresses and process ids of a running platform."""
-    return settings.run_folder / "platform.json"
-
-
-def running_platform(settings: Settings) -> dict[str, object] | None:
-    """The content of `platform.json` if the supervisor that wrote it still runs, else None."""
-    try:
-        state = json.loads(platform_file(settings).read_text(encoding="utf-8"))
-        os.kill(int(state["pid"]), 0)
-    except (OSError, ValueError, KeyError):
-        return None
-    return dict(state)
+LONGEST_LOG = 16 << 20
+"""A part's log, in bytes, from which a new start of the part sets it aside. One older log is kept."""
+BUSY_SECONDS = 0.25
+IDLE_SECONDS = 2.0
+"""How long the supervisor sleeps, unless the kernel wakes it because a process has ended."""
 
 
 class Supervisor:
     """Runs the processes of one platform. `on_event` receives a line of text for each event. `adopts`: this process has
-    no child processes but the platform's and `others`, and adopts orphans among the platform's."""
+    no child processes but the platform's and `others`, and adopts orphans among the platform's. `forks`: it has one
+    thread and nothing open that a fork must not have, so that its first parts may begin as forks."""
 
     def __init__(
         self,
@@ -66,12 +53,16 @@ class Supervisor:
         webserver: bool = True,
         on_event: Callable[[str], None] = print,
         adopts: bool = False,
+        forks: bool = False,
         others: Set[int] = frozenset(),
     ) -> None:
         self.runtime = runtime
         self.settings = runtime.settings
         self._say = on_event
         self._stop = threading.Event()
+        self._waiting = Waiting()
+        self._since = time.time()
+        self._written: PlatformRecord | None = None
         self._ports = {
             name: self._port(name, host, port)
             for name, host, port in (
@@ -83,9 +74,13 @@ class Supervisor:
         self._logs = self.settings.home / "logs"
         self._webserver = webserver
         self._adopts, self._others = adopts, frozenset(others)
+        self._forks, self._imported = forks, False
         self._launcher_problem: str | None = None
         self.children = self._plan()
         self.database = EmbeddedDatabase(runtime.server) if runtime.server else None
+        if self.database:
+            self.database.restarts.started(time.monotonic())
+            self.database.restarts.answered = True
 
     def _port(self, name: str, host: str, port: int) -> int:
         if port == 0:
@@ -106,41 +101,8 @@ class Supervisor:
         return f"http://{self.settings.dagster_host}:{self._ports['dagster']}" if "dagster" in self._ports else None
 
     def _plan(self) -> list[Child]:
-        python, run = sys.executable, self.settings.run_folder
-        _, workspace, code = instance.files(self.settings)
-        children = [
-            Child("gateway", [python, "-m", "gateway"], lambda: _answers(f"{self.gateway_url}/readyz")),
-            Child(
-                "code-server",
-                [python, "-m", "dagster", "api", "grpc", "--socket", str(code), "--location-name", "penstock",
-                 "--module-name", "dagster_project.definitions", "--log-level", "warning"],
-                lambda: _listens(code),
-            ),
-        ]  # fmt: skip
-        if self.settings.event_log == "kafka":
-            children.append(Child("relay", [python, "-m", "core.eventlog.relay"], lambda: True))
-        if self.settings.run_launcher == "warm":
-            socket_path = run / "warm.sock"
-            children.append(
-                Child(
-                    "warm",
-                    [python, "-m", "dagster_project.warm.process", str(socket_path)],
-                    lambda: _listens(socket_path),
-                )
-            )
-        stock = self.settings.run_launcher == "stock"
-        daemon = ["dagster._daemon", "run", "-w"] if stock else ["dagster_project.daemon"]
-        children.append(Child("daemon", [python, "-m", *daemon, str(workspace)], lambda: True))
-        if self._webserver:
-            children.append(
-                Child(
-                    "webserver",
-                    [python, "-m", "dagster_webserver", "-h", self.settings.dagster_host, "-p",
-                     str(self._ports["dagster"]), "-w", str(workspace), "--log-level", "warning"],
-                    lambda: _answers(f"{self.dagster_url}/server_info"),
-                )
-            )  # fmt: skip
-        return children
+        dagster = (self.settings.dagster_host, self._ports["dagster"]) if self._webserver else None
+        return command_lines.children(self.settings, self.gateway_url, dagster)
 
     def environment(self) -> Mapping[str, str]:
         ports = {f"PENSTOCK_{name.upper()}_PORT": str(port) for name, port in self._ports.items()}
@@ -154,19 +116,23 @@ class Supervisor:
         }
 
     def start(self, timeout: float = 120.0) -> None:
-        """Starts all processes and returns when they answer. If one fails, stops the others and raises
-        `StartFailed`."""
+        """Starts all processes and returns when they answer, or when `request_stop` was called. If one fails, stops the
+        others and raises `StartFailed`."""
+        records.platform_file(self.settings).unlink(missing_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
         self._check_launcher()
         instance.write(self.settings)
         deadline = time.monotonic() + timeout
         try:
-            early = [c for c in self.children if c.name not in USES_DAGSTER_STORAGE]
+            early = [c for c in self.children if c.name not in (*USES_DAGSTER_STORAGE, "warm")]
             late = [c for c in self.children if c.name in USES_DAGSTER_STORAGE and c.name != "code-server"]
-            code = [c for c in self.children if c.name == "code-server"]  # the late ones load the code from it
+            code = [
+                c for c in self.children if c.name in ("code-server", "warm")
+            ]  # the late ones load the code from it
             for child in early:
                 self._spawn(child)
-            _create_dagster_tables(self.runtime, self.environment())
+            dagster_tables.create(self.runtime, self.environment())
+            self._import()
             for children in (code, late):
                 for child in children:
                     self._spawn(child)
@@ -175,7 +141,17 @@ class Supervisor:
         except BaseException:
             self.stop()
             raise
-        self._write_state()
+        finally:
+            self._imported = False  # what is started later finds the code that is installed by then
+        if not self._stop.is_set():
+            self._write_state()
+
+    def _import(self) -> None:
+        """Imports what the parts need, so that they can be forked; if that fails, each will say why."""
+        if self._forks and self.settings.run_launcher == "warm" and forked.alone():
+            with suppress(Exception):
+                forked.import_for_all(self.environment())
+                self._imported = True
 
     def _parts(self) -> list[Part]:
         return [*([self.database] if self.database else []), *self.children]
@@ -183,6 +159,7 @@ class Supervisor:
     def _write_state(self) -> None:
         state = {
             "pid": os.getpid(),
+            "process": name.stored() if (name := ProcessName.of(os.getpid())) else None,
             "gateway": self.gateway_url,
             "dagster": self.dagster_url,
             "home": str(self.settings.home),
@@ -191,11 +168,24 @@ class Supervisor:
             "database": self.runtime.database_url if self.runtime.embedded else "external",
             "processes": {part.name: part.pid for part in self._parts() if part.pid},
         }
-        path = platform_file(self.settings)
-        partial = path.with_suffix(".new")
-        partial.write_text(json.dumps(state, indent=2), encoding="utf-8")
-        partial.chmod(0o600)
-        partial.replace(path)
+        records.write(records.platform_file(self.settings), state)
+
+    def _record(self) -> None:
+        """Writes the state of each part, if it is another one than before."""
+        supervisor, now = ProcessName.of(os.getpid()), time.monotonic()
+        if supervisor is None:  # a system that tells nothing of its processes
+            return
+        record = PlatformRecord(supervisor, self._since, tuple(self._recorded(part, now) for part in self._parts()))
+        if record != self._written:
+            records.write_record(self.settings, record)
+            self._written = record
+
+    def _recorded(self, part: Part, now: float) -> PartRecord:
+        ended, restarts = part.ended(), part.restarts
+        process = ProcessName.of(part.pid) if part.pid and ended is None else None
+        state = restarts.state(now, ended is not None)
+        repeated = max(0, restarts.starts - 1)
+        return PartRecord(part.name, process, state, restarts.since, repeated, ended or "")
 
     def _check_launcher(self) -> None:
         """Falls back to Dagster's own launcher if the warm one does not work with the installed Dagster."""
@@ -214,132 +204,140 @@ class Supervisor:
         self.children = self._plan()
 
     def _spawn(self, child: Child) -> None:
-        with (self._logs / f"{child.name}.log").open("ab") as output:
-            child.process = subprocess.Popen(
-                child.argv,
-                cwd=ROOT,
-                env=dict(self.environment()),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        log = self._logs / f"{child.name}.log"
+        if log.exists() and log.stat().st_size > LONGEST_LOG:
+            log.replace(log.with_suffix(".log.1"))
+        # The kernel means the starting thread when it says parent, and only the first thread lives as long as we do.
+        dies = threading.current_thread() is threading.main_thread()
+        with log.open("ab") as output:
+            if child.forks and self._imported and forked.alone():
+                module, arguments = child.argv[2], child.argv[3:]
+                child.process = forked.start(child.name, module, arguments, self.environment(), output.fileno())
+            else:
+                child.process = subprocess.Popen(
+                    child.argv,
+                    cwd=ROOT,
+                    env=dict(self.environment()),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    preexec_fn=ends_with_parent() if dies else None,  # noqa: PLW1509  it only calls into the kernel
+                )
         child.restarts.started(time.monotonic())
+        self._record()
 
     def _await(self, children: list[Child], deadline: float) -> None:
         waiting = list(children)
-        while waiting:
+        while waiting and not self._stop.is_set():
             for child in list(waiting):
-                if child.process is not None and child.process.poll() is not None:
-                    raise StartFailed(f"{child.name} ended during start-up:\n{self.tail(child)}")
+                if ended := child.ended():
+                    raise StartFailed(f"{child.name} {ended} during start-up:\n{self.tail(child)}")
                 if child.ready():
                     waiting.remove(child)
+                    child.restarts.answered = True
                     self._say(f"{child.name} is up ({time.monotonic() - child.restarts.started_at:.1f} s)")
             if waiting and time.monotonic() > deadline:
                 raise StartFailed(f"{waiting[0].name} did not answer in time:\n{self.tail(waiting[0])}")
             if waiting:
                 time.sleep(0.05)
 
-    def tail(self, child: Child, lines: int = 15) -> str:
-        path = self._logs / f"{child.name}.log"
+    def tail(self, part: Part, lines: int = 15) -> str:
+        """The last lines of a part's log."""
+        server = self.runtime.server
+        path = server.log if server and isinstance(part, EmbeddedDatabase) else self._logs / f"{part.name}.log"
         text = path.read_text(encoding="utf-8", errors="replace")[-8000:] if path.exists() else ""
         return "\n".join([*text.splitlines()[-lines:], f"(from {path})"])
 
     def watch(self) -> None:
         """Restarts what ends, with an increasing delay, until `request_stop`."""
-        while not self._stop.wait(0.25):
+        while not self._stop.is_set():
             if self._adopts:
                 adopted(self.children)
-            started = [self._tend(part) for part in self._parts()]
+            now = time.monotonic()
+            started = [self._tend(part, now) for part in self._parts()]
             if any(started):
                 self._write_state()
+            self._record()
+            quiet = all(part.restarts.answered and part.ended() is None for part in self._parts())
+            alive = [part.pid for part in self._parts() if part.ended() is None]
+            self._waiting.wait(IDLE_SECONDS if quiet else BUSY_SECONDS, alive)
 
-    def _tend(self, part: Part) -> bool:
+    def _tend(self, part: Part, now: float) -> bool:
         """Whether it has started the part again."""
-        now, restarts, ended = time.monotonic(), part.restarts, part.ended()
+        restarts, ended = part.restarts, part.ended()
         if ended is None:
             restarts.steady(now)
+            if not restarts.answered and part.ready():
+                restarts.answered = True
+                again = " again" if restarts.starts > 1 else ""
+                self._say(f"{part.name} is up{again} ({now - restarts.started_at:.1f} s)")
         elif not restarts.restart_at:
-            self._say(f"{part.name} {ended}; restarting in {restarts.plan(now):.1f} s")
+            self._plan_restart(part, f"{part.name} {ended}; restarting", now)
         elif now >= restarts.restart_at:
             try:
                 self._spawn(part) if isinstance(part, Child) else part.start_again()
                 return True
             except (DatabaseNotStarted, OSError) as error:
-                self._say(f"{part.name}: {error}; trying again in {restarts.plan(now):.1f} s")
+                self._plan_restart(part, f"{part.name}: {error}; trying again", now)
         return False
+
+    def _plan_restart(self, part: Part, what: str, now: float) -> None:
+        self._say(f"{what} in {part.restarts.plan(now):.1f} s")
+        if part.restarts.failures == FAILING:
+            self._say(
+                f"{part.name} keeps failing: {FAILING} times in a row. It is tried again after growing delays, and "
+                f"`penstock status` shows how it does. The end of its log:\n{self.tail(part)}"
+            )
 
     def request_stop(self) -> None:
         self._stop.set()
+        self._waiting.wake()
+
+    def hasten(self) -> None:
+        """Starts now what waits to be started again."""
+        for part in self._parts():
+            part.restarts.hasten(time.monotonic())
+        self._waiting.wake()
 
     def stop(self) -> None:
-        """Stops every child: SIGTERM, then SIGKILL after `STOP_SECONDS`. Idempotent."""
-        self._stop.set()
-        platform_file(self.settings).unlink(missing_ok=True)
+        """Stops every child: SIGTERM, then SIGKILL after its time of grace. Idempotent."""
+        self.request_stop()
+        records.platform_file(self.settings).unlink(missing_ok=True)
         alive = [c for c in reversed(self.children) if c.process is not None and c.process.poll() is None]
         for child in alive:
             _signal(child, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        for child in alive:
+        began = time.monotonic()
+        for child in sorted(alive, key=lambda child: child.grace):
             assert child.process is not None  # noqa: S101
             try:
-                child.process.wait(max(0.1, deadline - time.monotonic()))
+                child.process.wait(max(0.1, began + child.grace - time.monotonic()))
             except subprocess.TimeoutExpired:
                 _signal(child, signal.SIGKILL)
                 child.process.wait(5)
         if self._adopts:
             spared = self._others | ({self.database.pid} if self.database else set())
             end_adopted(self.children, spared, STOP_SECONDS / 2)
+        records.forget(self.settings)
 
 
 @contextmanager
 def stop_on_signals(supervisor: Supervisor) -> Iterator[None]:
-    """Inside the block SIGTERM, SIGINT and SIGHUP end `watch`."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    for number in before:
-        signal.signal(number, lambda *_: supervisor.request_stop())
+    """Inside the block SIGTERM, SIGINT and SIGHUP end `watch`; SIGUSR1 starts at once what waits for its restart."""
+    handlers: dict[signal.Signals, Callable[[], None]] = {
+        **dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), supervisor.request_stop),
+        signal.SIGUSR1: supervisor.hasten,
+    }
+    before = {number: signal.getsignal(number) for number in handlers}
+    for number, handler in handlers.items():
+        signal.signal(number, lambda *_, handler=handler: handler())
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)
 
 
 def _signal(child: Child, number: signal.Signals) -> None:
     if child.process is not None:
-        with suppress(ProcessLookupError):
-            os.kill(child.process.pid, number)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310  loopback address of our own child
-            return int(response.status) == 200
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def _listens(path: Path) -> bool:
-    return launcher.listening(path)
-
-
-def _create_dagster_tables(runtime: Runtime, environment: Mapping[str, str]) -> None:
-    """Creates Dagster's tables in one process, before any other process uses them."""
-    with psycopg.connect(runtime.dagster_url, connect_timeout=10, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (CREATE_LOCK,))
-        found = connection.execute(
-            "SELECT count(to_regclass(name)) FROM unnest(%s::text[]) name", (list(DAGSTER_TABLES),)
-        )
-        if found.fetchone() == (len(DAGSTER_TABLES),):
-            return
-        script = "from dagster import DagsterInstance\nwith DagsterInstance.get() as i: i.get_runs_count()"
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            cwd=ROOT,
-            env=dict(environment),
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
-    if done.returncode:
-        raise StartFailed(f"Dagster's storage could not be set up:\n{done.stderr.decode(errors='replace')[-2000:]}")
+        child.process.send_signal(number)

@@ -59,7 +59,7 @@ def publication_sensor(context: SensorEvaluationContext, platform: ResourceParam
 
 @run_failure_sensor(
     name="failed_run_sensor",
-    minimum_interval_seconds=2,
+    minimum_interval_seconds=5,
     default_status=DefaultSensorStatus.RUNNING,
     description="Frees the lease of a failed run, so that its task need not wait for the lease to lapse.",
 )

@@ -37,6 +37,8 @@ from sensors.slots import TASK_JOB, free_slots
 GROUP = "penstock-tasks"
 TICK_SECONDS = 20.0
 SLOT_POLL_SECONDS = 0.1
+LOOK_SECONDS = 2.0
+"""How often the reconciler looks for runs that went silent."""
 MOST_READ = 500
 """Most events that are read at once. They wait in the table of tasks, so none is held back by another source's."""
 MOST_SILENT = 200
@@ -124,6 +126,14 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
     "waited too long for an answer.",
 )
 def reconciler(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> SensorResult | SkipReason:
+    """A tick looks several times: one that only looked once would cost more than its look."""
+    deadline = time.monotonic() + TICK_SECONDS
+    while isinstance(found := _look(context, platform), SkipReason) and time.monotonic() + LOOK_SECONDS < deadline:
+        time.sleep(LOOK_SECONDS)
+    return found
+
+
+def _look(context: SensorEvaluationContext, platform: Platform) -> SensorResult | SkipReason:
     settings = platform.settings
     for late in close_overdue(platform.database, platform.log, MOST_SILENT):
         context.log.info("task %s: nobody has answered its question in time", late)

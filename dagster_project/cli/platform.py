@@ -5,12 +5,11 @@ import importlib.metadata
 import shutil
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
+from dagster_project.cli.output import AsJson, CommandFailed, data, line, table
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -23,43 +22,28 @@ def up(
     exit_when_ready: Annotated[
         bool, typer.Option("--check", help="Start everything, check that it answers, then stop it.")
     ] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return once everything answers; `penstock down` stops it.")
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the gateway, 0 for a free one.", show_default=False)
+    ] = None,
+    dagster_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the Dagster UI, 0 for a free one.", show_default=False)
+    ] = None,
 ) -> None:
     """Start the gateway, the Dagster webserver and daemon, and the embedded database unless another is configured."""
-    from core.credentials import ensure_secrets
-    from core.database import Database
     from core.settings import load_settings
-    from dagster_project.parts import adopt_orphans
-    from dagster_project.runtime import open_runtime
-    from dagster_project.supervisor import Supervisor, running_platform, stop_on_signals
+    from dagster_project.cli import up as steps
 
-    settings = load_settings()
-    if running := running_platform(settings):
-        raise CommandFailed(f"a platform already runs on {settings.home} (process {running['pid']})")
+    ports = {"gateway_port": port, "dagster_port": dagster_port}
+    settings = load_settings(**{name: value for name, value in ports.items() if value is not None})
     if settings.signing_key:
         check_signing(settings)
-    others = adopt_orphans()
-    began = time.monotonic()
-    note(f"starting the platform in {settings.home}")
-    with open_runtime(settings) as runtime:
-        database = Database(runtime.database_url)
-        ensure_secrets(settings, database)
-        database.close()
-        supervisor = Supervisor(runtime, webserver=webserver, on_event=note, adopts=True, others=others)
-        with stop_on_signals(supervisor):
-            try:
-                supervisor.start()
-                line(f"gateway    {supervisor.gateway_url}   (API description at /openapi.json, with the token)")
-                if supervisor.dagster_url:
-                    line(f"dagster    {supervisor.dagster_url}   (no authentication: for operators only)")
-                line(f"token      in {settings.secrets_folder / 'api-token'}")
-                line(f"logs       {settings.home / 'logs'}")
-                note(f"started in {time.monotonic() - began:.1f} s; stop with Ctrl-C")
-                sys.stdout.flush()
-                if not exit_when_ready:
-                    supervisor.watch()
-            finally:
-                note("stopping")
-                supervisor.stop()
+    if detach and not exit_when_ready:
+        steps.detached(settings, webserver)
+    else:
+        steps.foreground(settings, webserver, exit_when_ready)
 
 
 def check_signing(settings: "Settings") -> None:
@@ -94,7 +78,7 @@ def doctor(as_json: AsJson = False) -> None:
     """Show what is installed, running or missing, how to install what is missing, and every setting with its origin."""
     from core.chat.probe import chat_states
     from core.settings import describe, load_settings
-    from dagster_project.supervisor import running_platform
+    from dagster_project.records import running_platform
     from sandbox import KUBERNETES, backend_named, backends
     from sandbox.memory_group import parent_group
 
@@ -129,12 +113,10 @@ def doctor(as_json: AsJson = False) -> None:
     if not usable:
         check("sandbox", "missing", "no backend works: tasks cannot run until one does")
     running = running_platform(settings)
-    if running:
-        check("platform", "ok", f"process {running['pid']}; gateway {running['gateway']}; Dagster {running['dagster']}")
-        if running.get("launcher_problem"):
-            check("run launcher", "degraded", "Dagster's own; `penstock up` printed why the warm one does not work")
-    else:
-        check("platform", "stopped", "start it with `penstock up`")
+    for name, state, detail in _parts(settings):
+        check(name, state, detail)
+    if running and running.get("launcher_problem"):
+        check("run launcher", "degraded", "Dagster's own; `penstock up` printed why the warm one does not work")
     database, place = _database(settings, running)
     check("database", database, place)
     if settings.event_log == "kafka":
@@ -167,23 +149,49 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _database(settings: "Settings", running: "dict[str, object] | None") -> tuple[str, str]:
-    """Whether the database answers; the embedded one runs only as long as something uses it."""
-    import psycopg
+    """Whether the database answers a query; the embedded one runs only as long as something uses it."""
+    from dagster_project.part_states import database_problem, embedded_url
 
     embedded = settings.database_url is None
     place = f"embedded, in {settings.home / 'postgres'}" if embedded else "external"
     if settings.database_url is not None:
-        url = settings.database_url.get_secret_value()
+        url: str | None = settings.database_url.get_secret_value()
     elif running:
         url = str(running["database"])
     else:
-        return "ok", place
-    try:
-        psycopg.connect(url, connect_timeout=5).close()
-    except psycopg.Error as error:
-        later = "; the platform starts it again" if embedded else ""
-        return "missing", f"{place}, does not answer{later}: {str(error).strip()[:300]}"
-    return "ok", place
+        url = embedded_url(settings.home / "postgres", "penstock")
+    if url is None:
+        return "stopped", f"{place}; it starts with the first command that needs it"
+    if problem := database_problem(url):
+        later = "; the platform starts it again" if embedded and running else ""
+        return "missing", f"{place}, does not answer{later}: {problem}"
+    return "ok", f"{place}, answers a query"
+
+
+def _parts(settings: "Settings") -> list[tuple[str, str, str]]:
+    """The platform, and each of its parts that is not up."""
+    from dagster_project.part_states import duration, platform_state
+
+    found = platform_state(settings)
+    if found.pid is None:
+        left = ", ".join(f"{one.part} ({one.pid})" for one in found.parts)
+        how = f"a killed `penstock up` left {left}: `penstock up` replaces them, `penstock down` ends them"
+        return [("platform", found.state, how if left else "start it with `penstock up`")]
+    where = f"gateway {found.gateway}; Dagster {found.dagster or 'has no webserver'}" if found.gateway else "not yet up"
+    bad = [one for one in found.parts if one.state != "up"]
+    count = f"{len(found.parts) - len(bad)} of {len(found.parts)} parts are up"
+    state = "degraded" if found.state == "degraded" else "ok"
+    return [
+        ("platform", state, f"process {found.pid}, for {duration(found.uptime)}; {count}; {where}"),
+        *(
+            (
+                f"part {one.part}",
+                "degraded",
+                f"{one.state}, restarted {one.restarts} times; see `penstock logs {one.part}`",
+            )
+            for one in bad
+        ),
+    ]
 
 
 def _places(settings: "Settings") -> list[tuple[str, str, str]]:

@@ -36,7 +36,7 @@ def send(
 
     from core.credentials import load_or_make
     from core.settings import load_settings
-    from dagster_project.supervisor import running_platform
+    from dagster_project.records import running_platform
 
     if source not in ("github", "gitlab", "gitea", "bitbucket", "jira", "linear", "generic"):
         raise typer.BadParameter(

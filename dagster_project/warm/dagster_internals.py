@@ -1,8 +1,9 @@
-"""All private APIs of Dagster that Penstock uses, in one module.
+"""All private APIs of Dagster that Penstock uses, in this module and the one of its storage.
 
-The warm launcher executes a stored run in a forked process, and the daemon needs a shorter sensor loop; Dagster has no
-public API for either. After an upgrade of Dagster, check this file. `dagster_project.warm.self_check` tests all of it
-before the platform relies on it; if that fails, runs use Dagster's own launcher and daemon.
+The warm launcher executes a stored run in a forked process, the daemon needs a shorter sensor loop, and both keep their
+connections to PostgreSQL; Dagster has no public API for any of it. After an upgrade of Dagster, check this file and
+`dagster_storage.py`. `dagster_project.warm.self_check` tests both before the platform relies on them; if that fails,
+runs use Dagster's own launcher and daemon.
 """
 
 from contextlib import AbstractContextManager
@@ -14,6 +15,8 @@ from dagster._core.origin import JobPythonOrigin
 from dagster._daemon import sensor as _sensor_daemon
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value, serialize_value
 from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
+
+from dagster_project.warm.dagster_storage import pool_connections
 
 __all__ = [
     "PRELOADED",
@@ -60,6 +63,7 @@ def execute_stored_run(run_id: str, instance: str) -> None:
     from dagster._grpc.impl import core_execute_run
     from dagster._utils.hosted_user_process import recon_job_from_origin
 
+    pool_connections()
     setup_interrupt_handlers()
     with capture_interrupts(), _instance(instance) as opened:
         run = opened.get_run_by_id(run_id)
@@ -90,6 +94,7 @@ def run_daemon(workspace: str, sensor_loop_seconds: float) -> None:
     from dagster._daemon.controller import daemon_controller_from_instance
 
     shorten_sensor_loop(sensor_loop_seconds)
+    pool_connections()
     setup_interrupt_handlers()
     try:
         with (

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from dagster import DagsterRun, Field, StringSource
 
+from core.processes import started_ticks
 from dagster_project.warm.dagster_internals import (
     CheckRunHealthResult,
     ConfigurableClass,
@@ -28,7 +29,8 @@ from dagster_project.warm.dagster_internals import (
     WorkerStatus,
     serialised_instance,
 )
-from dagster_project.warm.process import ROOT, started_ticks
+from dagster_project.warm.listening import listening
+from dagster_project.warm.process import ROOT
 
 WORKER_TAG = "penstock/worker"
 LAUNCH_TIMEOUT = 120.0
@@ -152,13 +154,3 @@ def start(path: Path) -> None:
             if time.monotonic() > deadline:
                 raise WarmLaunchFailed(f"the warm process did not listen on {path} within {LAUNCH_TIMEOUT:.0f} s")
             time.sleep(0.05)
-
-
-def listening(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(2.0)
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-        return True

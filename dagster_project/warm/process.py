@@ -24,6 +24,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from core.processes import started_ticks
+
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("core", "sandbox", "assets", "sensors", "dagster_project")
 PRELOADED = (
@@ -34,9 +36,11 @@ PRELOADED = (
     "psycopg_pool",
     "assets.context.search",
     "assets.executions.attempt.execute",
+    "assets.platform",
     "core.embedding.wordllama",
     "core.eventlog.postgres",
     "dagster_project.definitions",
+    "dagster_project.migration_evidence",
     "dagster_project.warm.launcher",
     "sandbox.bubblewrap",
     "sandbox.gvisor",
@@ -45,16 +49,6 @@ PRELOADED = (
 MAX_REQUEST = 1 << 20
 CHILD_STOP_SECONDS = 5.0
 _STATE = "PENSTOCK_WARM_STATE"
-
-
-def started_ticks(pid: int) -> int | None:
-    """When a live process started, in clock ticks since boot; None if it does not run. It distinguishes the process
-    from a later one with the same id."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])
 
 
 def fingerprint() -> int:

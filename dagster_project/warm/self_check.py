@@ -61,9 +61,11 @@ def main() -> None:
         shorten_sensor_loop,
         store_run,
     )
+    from dagster_project.warm.dagster_storage import pool_connections
     from dagster_project.warm.launcher import WarmRunLauncher
 
     shorten_sensor_loop(0.2)
+    pool_connections()
     with tempfile.TemporaryDirectory() as folder:
         launcher = {"module": WarmRunLauncher.__module__, "class": WarmRunLauncher.__name__, "config": {"socket": "x"}}
         (Path(folder) / "dagster.yaml").write_text(

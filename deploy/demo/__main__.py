@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from core.settings import Settings
-from dagster_project.supervisor import platform_file
+from dagster_project.records import platform_file
 from deploy.demo.at_forge import Forge, secret_of
 from deploy.demo.build import Sample, build, issue_payload
 

@@ -13,7 +13,7 @@ import httpx
 
 from core.settings import Settings
 from core.signatures import sign_github
-from dagster_project.supervisor import platform_file
+from dagster_project.records import platform_file
 
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
 

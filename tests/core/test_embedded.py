@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -100,5 +101,53 @@ def test_a_killed_server_is_started_again_at_the_same_address_with_what_was_comm
                 assert server.url("kept", owner=True) == url
             with psycopg.connect(url) as connection:
                 assert connection.execute("SELECT number FROM lives ORDER BY number").fetchall() == [(0,), (1,), (2,)]
+        finally:
+            server.release()
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from core.database.embedded import EmbeddedServer
+server = EmbeddedServer(Path(sys.argv[1]))
+print(server.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_server_is_stopped_by_the_last_holder_although_another_was_killed() -> None:
+    with tempfile.TemporaryDirectory(prefix="penstock-postgres-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        data = Path(folder) / "data"
+        assert embedded.running(data) is None
+        server = EmbeddedServer(data)
+        try:
+            place = embedded.running(data)
+            assert place is not None
+            assert embedded.address(place, "postgres", owner=True) == server.url("postgres", owner=True)
+            other = subprocess.Popen([sys.executable, "-c", HOLDER, str(data)], stdout=subprocess.PIPE)
+            assert other.stdout is not None
+            assert int(other.stdout.readline()) == server.pid
+            other.kill()
+            other.wait()
+            other.stdout.close()
+        finally:
+            server.release()
+        assert not server.alive()
+        assert embedded.running(data) is None
+
+
+def test_a_pid_file_of_before_a_reboot_that_names_a_stranger_does_not_keep_the_server_from_starting() -> None:
+    with tempfile.TemporaryDirectory(prefix="penstock-postgres-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        data = Path(folder) / "data"
+        first = EmbeddedServer(data)
+        lines = (data / "postmaster.pid").read_text(encoding="ascii")
+        first.release()
+        (data / "postmaster.pid").write_text(lines.replace(lines.split()[0], str(os.getpid()), 1), encoding="ascii")
+        assert embedded.running(data) is None
+        server = EmbeddedServer(data)
+        try:
+            assert server.alive()
         finally:
             server.release()

@@ -22,7 +22,7 @@ def test_doctor_says_whether_the_database_answers_and_fails_if_not(
         found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
         return done.exit_code, found["database"]["state"], found["database"]["detail"]
 
-    assert doctor() == (0, "ok", "external")
+    assert doctor() == (0, "ok", "external, answers a query")
     monkeypatch.setenv("PENSTOCK_DATABASE_URL", f"postgresql://penstock@/penstock?host={tmp_path}")
     code, state, detail = doctor()
     assert (code, state) == (1, "missing")

@@ -129,7 +129,7 @@ def test_doctor_asks_each_forge_while_the_platform_runs(
 
     assert _add(penstock, arena, "--forge", "github").exit_code == 0
     running = {"pid": 1, "gateway": "-", "dagster": "-"}
-    monkeypatch.setattr("dagster_project.supervisor.running_platform", lambda settings: running)
+    monkeypatch.setattr("dagster_project.records.running_platform", lambda settings: running)
 
     def state() -> dict[str, str]:
         checks = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)["checks"]

@@ -14,9 +14,10 @@ import yaml
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, reconstructable
 from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
 
+from core.processes import started_ticks
 from dagster_project.warm import launcher
-from dagster_project.warm import process as warm
 from dagster_project.warm.launcher import WORKER_TAG, WarmRunLauncher
+from dagster_project.warm.process import ROOT
 
 from .launcher_jobs import waiting
 
@@ -145,7 +146,7 @@ def test_the_warm_process_restarts_when_the_code_has_changed(
     first = _launch(instance, tmp_path / "a")
     _started(tmp_path / "a")
     pid = _warm_process(socket_path).pid
-    source = warm.ROOT / "dagster_project" / "definitions.py"
+    source = ROOT / "dagster_project" / "definitions.py"
     before = source.stat()
     os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     try:
@@ -185,8 +186,8 @@ def _launch_finds(path: Path, pid: int) -> bool:
 
 
 def test_a_reused_process_id_is_not_mistaken_for_the_worker() -> None:
-    assert warm.started_ticks(os.getpid()) is not None
-    assert warm.started_ticks(2**22 + 1) is None
+    assert started_ticks(os.getpid()) is not None
+    assert started_ticks(2**22 + 1) is None
     assert launcher._worker(DagsterRun(job_name="j", tags={WORKER_TAG: "12:nonsense"})) is None
 
 

@@ -33,6 +33,10 @@ def test_the_installed_dagster_passes_and_is_not_tested_again(tmp_path: Path, mo
     [
         ("import dagster._grpc.impl as changed; del changed.core_execute_run", "core_execute_run"),
         ("import dagster._daemon.sensor as changed; del changed.MIN_INTERVAL_LOOP_TIME", "MIN_INTERVAL_LOOP_TIME"),
+        (
+            "import dagster_postgres.run_storage.run_storage as changed; del changed.create_pg_engine",
+            "create_pg_engine",
+        ),
     ],
 )
 def test_a_dagster_with_other_internals_is_reported_and_tested_each_time(

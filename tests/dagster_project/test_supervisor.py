@@ -17,10 +17,12 @@ import pytest
 
 from core.database.embedded import EmbeddedServer
 from core.settings import Settings
-from dagster_project import instance, supervisor
+from dagster_project import dagster_tables, instance
+from dagster_project.dagster_tables import DAGSTER_TABLES, USES_DAGSTER_STORAGE
 from dagster_project.parts import Child
+from dagster_project.records import platform_file
 from dagster_project.runtime import Runtime
-from dagster_project.supervisor import DAGSTER_TABLES, USES_DAGSTER_STORAGE, Supervisor, platform_file
+from dagster_project.supervisor import Supervisor
 
 
 def runtime_of(tmp_path: Path, dagster_url: str = "") -> Runtime:
@@ -38,7 +40,7 @@ def test_processes_that_use_dagsters_storage_start_after_its_tables_exist(
 
     monkeypatch.setattr(Supervisor, "_spawn", spawn)
     monkeypatch.setattr(Supervisor, "_await", lambda *_: None)
-    monkeypatch.setattr(supervisor, "_create_dagster_tables", lambda *_: started.append("tables"))
+    monkeypatch.setattr(dagster_tables, "create", lambda *_: started.append("tables"))
     platform = Supervisor(runtime_of(tmp_path), on_event=lambda line: None)
     platform.start()
     assert sorted(started) == sorted(["tables", *(child.name for child in platform.children)])
@@ -61,7 +63,7 @@ def test_platforms_that_start_simultaneously_create_dagsters_tables_once(
     instance.write(runtime.settings)
     environment = {**os.environ, **runtime.environment()}
     with ThreadPoolExecutor(3) as pool:
-        for done in [pool.submit(supervisor._create_dagster_tables, runtime, environment) for _ in range(3)]:
+        for done in [pool.submit(dagster_tables.create, runtime, environment) for _ in range(3)]:
             done.result()
     assert len(made) == 1
     with psycopg.connect(url) as connection:
@@ -90,10 +92,13 @@ def test_the_database_and_every_process_are_started_again_when_they_are_killed_a
         watching.start()
         try:
             for name in ("database", "sleeper", "database"):
-                before = processes()
+                before, before_it = processes(), list(said)
                 os.kill(before[name], signal.SIGKILL)
                 deadline = time.monotonic() + 120
                 while processes()[name] == before[name]:
+                    assert time.monotonic() < deadline, said
+                    time.sleep(0.05)
+                while not any("again (" in line for line in said[len(before_it) :]):
                     assert time.monotonic() < deadline, said
                     time.sleep(0.05)
                 with psycopg.connect(server.url("postgres", owner=True)) as connection:
@@ -104,9 +109,12 @@ def test_the_database_and_every_process_are_started_again_when_they_are_killed_a
             platform.stop()
             server.release()
     assert not server.alive()
-    ends = [line.split(";")[0] for line in said if "ended; " in line or "ended with" in line]
-    assert ends == ["database ended", "sleeper ended with -9", "database ended"]
-    delays = [float(line.split(" in ")[-1].removesuffix(" s")) for line in said if line.startswith("database")]
+    ends = [line.split(";")[0] for line in said if "; restarting in" in line]
+    assert ends == ["database ended", "sleeper was ended by SIGKILL", "database ended"]
+    again = [line.split(" (")[0] for line in said if "again (" in line]
+    assert again == ["database is up again", "sleeper is up again", "database is up again"]
+    waits = [line for line in said if (line.startswith("database") and "ing in " in line) or "again in " in line]
+    delays = [float(line.split(" in ")[-1].removesuffix(" s")) for line in waits]
     assert delays == [0.5 * 2**n for n in range(len(delays))]
     assert len(delays) >= 2
 

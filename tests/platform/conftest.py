@@ -18,7 +18,7 @@ import pytest
 
 from core.settings import Settings
 from core.signatures import sign_github
-from dagster_project.supervisor import platform_file
+from dagster_project.records import platform_file, running_platform
 
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
 
@@ -85,18 +85,36 @@ def issue(repository: str, number: int) -> dict[str, Any]:
 class RunningPlatform:
     home: Path
     environment: dict[str, str]
-    process: subprocess.Popen[bytes]
     log: Path
+    arguments: tuple[str, ...] = ()
     state: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.process = self._up()
+
+    def _up(self) -> "subprocess.Popen[bytes]":
+        with self.log.open("ab") as output:
+            return subprocess.Popen(
+                [PENSTOCK, "up", *self.arguments],
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def up_again(self) -> None:
+        """Starts `penstock up` anew, which must have ended."""
+        assert self.process.poll() is not None
+        self.process = self._up()
+        self.wait_until_up()
+
     def wait_until_up(self, timeout: float = 300) -> None:
-        file = platform_file(Settings(home=self.home))
         deadline = time.monotonic() + timeout
-        while not file.is_file():
+        while (state := running_platform(Settings(home=self.home))) is None or state["pid"] != self.process.pid:
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)
-        self.state = json.loads(file.read_text())
+        self.state = state
 
     def cli(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -176,14 +194,7 @@ def start_platform(tmp_path: Path) -> Iterator[Callable[..., RunningPlatform]]:
         if cache := os.environ.get("PENSTOCK_CACHE"):
             environment["PENSTOCK_CACHE"] = cache
         log = tmp_path / f"up{len(started)}.log"
-        process = subprocess.Popen(
-            [PENSTOCK, "up", *([] if webserver else ["--no-webserver"])],
-            env=environment,
-            stdout=log.open("ab"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        platform = RunningPlatform(home, environment, process, log)
+        platform = RunningPlatform(home, environment, log, () if webserver else ("--no-webserver",))
         started.append(platform)
         platform.wait_until_up()
         return platform

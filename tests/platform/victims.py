@@ -16,9 +16,9 @@ import psutil
 import psycopg
 
 from core.eventlog.relay import _LOCK
+from core.processes import started_ticks
 from core.settings import Settings
-from dagster_project.warm.launcher import listening
-from dagster_project.warm.process import started_ticks
+from dagster_project.warm.listening import listening
 
 from .conftest import RunningPlatform
 from .forge_process import ForgeProcess
@@ -115,7 +115,9 @@ class Victims:
         return [one for one in self.descendants() if _program(one) in SANDBOXES]
 
     def _forks_and_warm(self) -> list[psutil.Process]:
-        return [one for one in self.descendants() if "dagster_project.warm.process" in (_fact(one.cmdline) or ())]
+        """By their command line: of a program of its own, or the title of a fork of the supervisor."""
+        names = {"dagster_project.warm.process", "penstock: warm"}
+        return [one for one in self.descendants() if names & set(_fact(one.cmdline) or ())]
 
     def _gateway(self) -> list[int]:
         answers = httpx.get(f"{self.platform.state['gateway']}/healthz", timeout=5).status_code == 200

@@ -1,0 +1,72 @@
+"""The processes of a platform: their command lines, and how each says that it is ready."""
+
+import sys
+import urllib.error
+import urllib.request
+
+from core.settings import Settings
+from dagster_project import instance
+from dagster_project.parts import Child
+from dagster_project.warm.listening import listening
+
+CODE_SERVER_THREADS = 16
+"""Three sensors long-poll all the time; by default a machine of two cores would have six threads."""
+DAGSTER_GRACE = 1.0
+"""Seconds that Dagster's processes get to stop. They would wait for the sensors' ticks, which long-poll for up to 20; a
+tick that is killed is evaluated anew, and its runs have keys."""
+
+
+def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) -> list[Child]:
+    """`gateway` is the gateway's address; `dagster` host and port of the webserver, None for none."""
+    python, run = sys.executable, settings.run_folder
+    _, workspace, code = instance.files(settings)
+    stock = settings.run_launcher == "stock"
+    code_server = ["dagster", "api", "grpc"] if stock else ["dagster_project.code_server"]
+    found = [
+        Child("gateway", [python, "-m", "gateway"], lambda: answers(f"{gateway}/readyz")),
+        Child(
+            "code-server",
+            [python, "-m", *code_server, "--socket", str(code), "--location-name", "penstock",
+             "--module-name", "dagster_project.definitions", "--log-level", "warning",
+             "--max-workers", str(CODE_SERVER_THREADS)],
+            lambda: listening(code),
+            DAGSTER_GRACE,
+            forks=True,
+        ),
+    ]  # fmt: skip
+    if settings.event_log == "kafka":
+        found.append(Child("relay", [python, "-m", "core.eventlog.relay"], lambda: True))
+    if settings.run_launcher == "warm":
+        socket_path = run / "warm.sock"
+        found.append(
+            Child(
+                "warm",
+                [python, "-m", "dagster_project.warm.process", str(socket_path)],
+                lambda: listening(socket_path),
+                forks=True,
+            )
+        )
+    daemon = ["dagster._daemon", "run", "-w"] if stock else ["dagster_project.daemon"]
+    found.append(Child("daemon", [python, "-m", *daemon, str(workspace)], lambda: True, DAGSTER_GRACE, forks=True))
+    if dagster is not None:
+        host, port = dagster
+        found.append(
+            Child(
+                "webserver",
+                [python, "-m", "dagster_webserver", "-h", host, "-p", str(port), "-w", str(workspace),
+                 "--log-level", "warning"],
+                lambda: answers(f"http://{host}:{port}/server_info"),
+                DAGSTER_GRACE,
+                forks=True,
+            )
+        )  # fmt: skip
+    return found
+
+
+def answers(url: str) -> bool:
+    """Whether a server of ours answers 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310  loopback address of our own child
+            return int(response.status) == 200
+    except (urllib.error.URLError, OSError):
+        return False
