@@ -84,7 +84,7 @@ def read_defaults(home: Path) -> Defaults:
     try:
         with path.open("rb") as file:
             return Defaults.model_validate_json(file.read(MAX_BYTES))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Defaults()
     except (OSError, ValidationError) as error:
         first = error.errors(include_input=False)[0]["msg"] if isinstance(error, ValidationError) else str(error)

@@ -170,6 +170,22 @@ class Receipt:
         return self.duplicates > 0 or self.state == DeliveryState.DUPLICATE
 
 
+_STORE = """
+INSERT INTO deliveries AS held (team_id, id, kind, state, reason, task_id, body_sha256, ticket, happening)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (team_id, id) DO UPDATE
+SET (state, reason, task_id, ticket, happening, received_at, duplicates) = (
+    SELECT excluded.state, excluded.reason, excluded.task_id, excluded.ticket, excluded.happening, now(), 0
+    WHERE held.state = 'ignored' AND excluded.state <> 'ignored' AND held.body_sha256 = excluded.body_sha256
+    UNION ALL
+    SELECT held.state, held.reason, held.task_id, held.ticket, held.happening, held.received_at, held.duplicates + 1
+    WHERE NOT (held.state = 'ignored' AND excluded.state <> 'ignored' AND held.body_sha256 = excluded.body_sha256)
+)
+RETURNING state, task_id, reason, duplicates, body_sha256 = %s
+"""
+"""One that was ignored is replaced by what it is now; its repeats until then are not counted."""
+
+
 class UnknownSource(LookupError):
     """The intent is about a source that is not configured; the message names it."""
 
@@ -187,9 +203,11 @@ def receive(
     """Stores a delivery within the caller's transaction; it is durable once that has committed.
 
     A repeated delivery is counted on the first and changes nothing else, also when both arrive simultaneously (the
-    second waits for the first to commit). So does a delivery of another webhook about the same happening; it is
-    recorded as a duplicate of the first, with the same task. A delivery about a source that is not configured is
-    recorded as ignored or, with `must_know_source`, raises `UnknownSource` and records nothing. A delivery that would
+    second waits for the first to commit). Only one that was ignored, and would not be now, is taken as if it had not
+    been sent before: a service repeats a delivery under its first id, after its source was added. So does a delivery of
+    another webhook about the same happening; it is recorded as a duplicate of the first, with the same task. A delivery
+    about a source that is not configured is recorded as ignored or, with `must_know_source`, raises `UnknownSource` and
+    records nothing. A delivery that would
     start a task beyond the `backlog` raises `core.backlog.Overloaded`, and the caller's transaction is rolled back.
     """
     decided = _decide(connection, team_id, intent)
@@ -198,10 +216,7 @@ def receive(
     decided = _once(connection, team_id, delivery, intent, decided)
     started = decided.state == DeliveryState.TASK
     row = connection.execute(
-        "INSERT INTO deliveries (team_id, id, kind, state, reason, task_id, body_sha256, ticket, happening) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) "
-        "ON CONFLICT (team_id, id) DO UPDATE SET duplicates = deliveries.duplicates + 1 "
-        "RETURNING state, task_id, reason, duplicates, body_sha256 = %s",
+        _STORE,
         (
             team_id,
             delivery.event_id,

@@ -703,15 +703,7 @@ def load_settings(**overrides: Any) -> Settings:
     file = settings_file()
     if os.environ.get(f"{PREFIX}CONFIG") and not file.is_file():
         raise SettingsError(f"PENSTOCK_CONFIG names {file}, which is not a file: create it or unset the variable")
-    in_file: dict[str, Any] = {}
-    if file.is_file():
-        try:
-            in_file = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{file} is not valid TOML: {error}") from error
-        unknown = sorted(set(in_file) - set(Settings.model_fields))
-        if unknown:
-            raise SettingsError(f"{file}: unknown setting {unknown[0]!r}; `penstock doctor` lists every setting")
+    in_file = _read_file(file)
     try:
         return Settings(**overrides)
     except (DefaultsError, SecretFileError) as error:
@@ -722,6 +714,27 @@ def load_settings(**overrides: Any) -> Settings:
             raise SettingsError(first["msg"].removeprefix("Value error, ")) from error
         name = str(first["loc"][0])
         raise SettingsError(f"setting {name!r} ({_origin(name, in_file, {})}): {first['msg']}") from error
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    """The settings in the file; none if there is no file. Raises `SettingsError`."""
+    from core.unknown_settings import nearest
+
+    if not file.exists():
+        return {}
+    try:
+        in_file = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not valid TOML: {error}. Correct that line, or move the file away") from error
+    except OSError as error:
+        raise SettingsError(
+            f"{file} cannot be read ({error.strerror}): make it a file that this user may read"
+        ) from error
+    for name in sorted(set(in_file) - set(Settings.model_fields)):
+        near = nearest(name, Settings.model_fields)
+        meant = f"did you mean {near.lower()}?" if near else "`penstock doctor` without it lists every setting"
+        raise SettingsError(f"{file}: unknown setting {name!r}; {meant}")
+    return in_file
 
 
 def _origin(name: str, in_file: dict[str, Any], promoted: Mapping[str, str]) -> str:

@@ -31,7 +31,7 @@ def all_keys(settings: Settings) -> Iterator[SigningKey]:
         yield SigningKey(settings.signing_key, SETTING)
     try:
         found = sorted(settings.secrets_folder.iterdir())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     for path in found:
         if _TEAM.fullmatch(path.name):

@@ -133,7 +133,9 @@ CLOSED_TASK_STATES = frozenset(TaskState) - OPEN_TASK_STATES
 
 TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
     "delivery": frozenset((INITIAL, state) for state in DeliveryState)
-    | {(DeliveryState.DEAD_LETTERED, DeliveryState.TASK), (DeliveryState.DEAD_LETTERED, DeliveryState.CHANGE)},
+    | {(DeliveryState.DEAD_LETTERED, DeliveryState.TASK), (DeliveryState.DEAD_LETTERED, DeliveryState.CHANGE)}
+    # Sent again after its source was added: services repeat a delivery under its first id.
+    | {(DeliveryState.IGNORED, state) for state in (DeliveryState.TASK, DeliveryState.CHANGE, DeliveryState.DUPLICATE)},
     "task": frozenset(
         {
             (INITIAL, TaskState.QUEUED),

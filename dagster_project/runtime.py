@@ -15,8 +15,10 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
+from core import home_checks
 from core.database import schema
 from core.database.embedded import LOGIN, EmbeddedServer
+from core.database.start_faults import explained
 from core.secret_files import SUFFIX
 from core.settings import Settings, load_settings
 
@@ -55,14 +57,15 @@ class Runtime:
 def open_runtime(settings: Settings) -> Iterator[Runtime]:
     """Starts or joins the embedded server if no database is set, and upgrades the schema.
 
-    Raises `core.database.schema.SchemaError`, or `psycopg.OperationalError` when the database cannot
-    be reached.
+    Raises `core.home_checks.UnusableHome`, `core.database.embedded.DatabaseNotStarted` and
+    `core.database.schema.SchemaError`, or `psycopg.OperationalError` when the database cannot be reached.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
+    home_checks.require(settings.home, database=settings.database_url is None)
     server = None
     login = LOGIN
     if settings.database_url is None:
-        server = EmbeddedServer(settings.home / "postgres")
+        with explained(settings.home / "postgres"):
+            server = EmbeddedServer(settings.home / "postgres")
         server.ensure_database(DATABASE)
         # Dagster commits about forty times per run. If a crash loses some of these commits, the lease repeats the work
         # and event ids drop duplicates; data that must not be lost is in Penstock's own database.

@@ -49,6 +49,9 @@ class Metrics:
         self.index_failures = self._of_source(
             "penstock_index_failed_refreshes", "Failed refreshes of a source since its last successful one."
         )
+        self.index_looked = self._of_source(
+            "penstock_index_look_age_seconds", "Time since the head of a source's branch was compared with its index."
+        )
         self.model_lag = self._of_source(
             "penstock_index_model_lag_seconds",
             "Time from accepting the last announced change that a model covers until the model covered it.",
@@ -145,6 +148,7 @@ class Metrics:
                 self.index_waiting,
                 self.index_waiting_seconds,
                 self.index_failures,
+                self.index_looked,
                 self.model_lag,
                 self.model_behind,
             ):
@@ -156,6 +160,8 @@ class Metrics:
                 self.index_waiting.labels(*labels).set(one.waiting)
                 self.index_waiting_seconds.labels(*labels).set(one.waiting_seconds)
                 self.index_failures.labels(*labels).set(one.failures)
+                if one.look_seconds is not None:
+                    self.index_looked.labels(*labels).set(one.look_seconds)
                 for model in one.models:
                     if model.lag_seconds is not None:
                         self.model_lag.labels(*labels, model.model).set(model.lag_seconds)

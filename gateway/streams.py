@@ -21,6 +21,7 @@ from psycopg.rows import dict_row
 
 from core.access.tokens import is_valid
 from core.database import Database
+from core.endings import read_ending
 from core.states import CLOSED_TASK_STATES
 from core.tasks import TaskNotFound
 from gateway.callers import Caller
@@ -82,8 +83,9 @@ def poll(database: Database, team: uuid.UUID, task_id: uuid.UUID, position: Posi
             "WHERE t.id = %s ORDER BY e.attempt, e.seq",
             (position.attempt, position.seq, BATCH, task_id),
         ).fetchall()
-    if not rows:
-        raise TaskNotFound(f"no task {task_id}")
+        if not rows:
+            raise TaskNotFound(f"no task {task_id}")
+        ending = read_ending(connection, task_id) if rows[0]["state"] in CLOSED_TASK_STATES else None
     first = rows[0]
     entries = [row for row in rows if row["seq"] is not None]
     more = len(entries) == BATCH
@@ -106,7 +108,11 @@ def poll(database: Database, team: uuid.UUID, task_id: uuid.UUID, position: Posi
     if closed:
         if changed:
             add_state()
-        messages.append(_message("end", position, {"state": first["state"], "reason": first["reason"]}))
+        told = {
+            "publication": ending.publication if ending else None,
+            "result": (ending.sentence() or None) if ending else None,
+        }
+        messages.append(_message("end", position, {"state": first["state"], "reason": first["reason"], **told}))
     return News(tuple(messages), position, more, closed)
 
 

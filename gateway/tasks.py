@@ -5,9 +5,8 @@ import base64
 import binascii
 import hashlib
 import uuid
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -27,6 +26,7 @@ from gateway.callers import REQUEST_KEY, acting
 from gateway.deliveries import IDENTITY, DeliveryAnswer, answer, header
 from gateway.problems import Refused, bad_field, documented, overloaded
 from gateway.state import TheCaller, TheGateway, TheTeam
+from gateway.task_views import TaskDetail, TaskPage, TaskSummary, shortened, summaries, summary
 
 router = APIRouter(tags=["tasks"])
 
@@ -86,74 +86,6 @@ class TaskRequest(BaseModel):
     options: TaskOptions = TaskOptions()
 
 
-class TaskSummary(BaseModel):
-    id: uuid.UUID
-    source: str
-    title: str
-    url: str | None
-    author: str | None
-    state: TaskState
-    reason: str | None
-    attempt: int
-    created_at: datetime
-    updated_at: datetime
-
-    @classmethod
-    def of(cls, task: tasks.Task) -> "TaskSummary":
-        return cls.model_validate(task, from_attributes=True)
-
-
-class TaskPage(BaseModel):
-    tasks: list[TaskSummary]
-    next: str | None = Field(description="The `cursor` of the next page; null on the last.")
-
-
-class Stage(BaseModel):
-    stage: str
-    seconds: float
-    at: datetime
-    output: dict[str, Any] = Field(description="The stage's output; long lists and texts are cut.")
-
-
-class VerdictView(BaseModel):
-    verdict: str
-    patch_sha256: str | None
-    at: datetime
-    body: dict[str, Any]
-
-
-class PatchView(BaseModel):
-    base_commit: str
-    diff: str
-
-
-class PublicationView(BaseModel):
-    target: str
-    state: str
-    tries: int
-    location: str | None
-    last_error: str | None
-    next_try_at: datetime
-    updated_at: datetime
-
-
-class QuestionView(BaseModel):
-    question: str
-    asked_at: datetime
-    until: datetime = Field(description="Without an answer, the task then ends as unresolved.")
-    location: str | None = Field(description="The comment that asks it.")
-
-
-class AnswerView(BaseModel):
-    author: str
-    body: str
-    url: str | None
-    state: str
-    outcome: str | None
-    attempt: int | None = Field(description="The first attempt that works with it.")
-    received_at: datetime
-
-
 class AnswerRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -162,18 +94,6 @@ class AnswerRequest(BaseModel):
         AfterValidator(_not_blank),
         Field(max_length=ANSWER_CHARACTERS, json_schema_extra={"pattern": r"^[^\u0000]*[^\u0000\s][^\u0000]*$"}),
     ]
-
-
-class TaskDetail(TaskSummary):
-    body: str
-    options: dict[str, Any]
-    stages: list[Stage] = Field(description="The current attempt's completed stages.")
-    verdict: VerdictView | None
-    patch: PatchView | None
-    publications: list[PublicationView]
-    question: QuestionView | None = Field(description="What the task waits for.")
-    answers: list[AnswerView] = Field(description="What people have answered, the newest first; at most 20.")
-    actions: int = Field(description="Entries in the current attempt's trajectory.")
 
 
 @router.post(
@@ -251,10 +171,9 @@ def list_tasks(
         raise bad_field("source", "must not contain NUL characters")
     with gateway.database.team(team) as connection:
         found = tasks.list_tasks(connection, state=state, source=source, limit=limit + 1, before=before)
-    page = found[:limit]
-    return TaskPage(
-        tasks=[TaskSummary.of(task) for task in page], next=_cursor(page[-1]) if len(found) > limit else None
-    )
+        page = found[:limit]
+        shown = summaries(connection, page)
+    return TaskPage(tasks=shown, next=_cursor(page[-1]) if len(found) > limit else None)
 
 
 @router.get("/tasks/{task_id}", responses=documented(400, 401, 403, 404, 429, 503))
@@ -264,9 +183,10 @@ def show_task(task_id: uuid.UUID, gateway: TheGateway, team: TheTeam) -> TaskDet
         found = tasks.details(connection, task_id)
         task = found["task"]
         asked, said = find_question(connection, task), list_answers(connection, task_id)
+        brief = summary(connection, task)
     return TaskDetail.model_validate(
         {
-            **TaskSummary.of(task).model_dump(),
+            **brief.model_dump(),
             "body": task.body,
             "options": dict(task.options),
             "stages": [{**stage, "output": shortened(stage["body"])} for stage in found["stages"]],
@@ -284,14 +204,14 @@ MOVES = documented(400, 401, 403, 404, 409, 429, 503)
 def cancel_task(task_id: uuid.UUID, request: Request, gateway: TheGateway, caller: TheCaller) -> TaskSummary:
     """Cancels an open task. Cancelling a cancelled task changes nothing."""
     with acting(gateway.database, request, caller, "task.cancel", task_id) as connection:
-        return TaskSummary.of(tasks.cancel(connection, gateway.log, task_id, "cancelled through the API"))
+        return summary(connection, tasks.cancel(connection, gateway.log, task_id, "cancelled through the API"))
 
 
 @router.post("/tasks/{task_id}/retry", status_code=202, responses=MOVES)
 def retry_task(task_id: uuid.UUID, request: Request, gateway: TheGateway, caller: TheCaller) -> TaskSummary:
     """Starts the next attempt at a task that is unresolved, failed or cancelled, or waits for an answer."""
     with acting(gateway.database, request, caller, "task.retry", task_id) as connection:
-        return TaskSummary.of(tasks.retry(connection, gateway.log, task_id))
+        return summary(connection, tasks.retry(connection, gateway.log, task_id))
 
 
 @router.post(
@@ -305,7 +225,7 @@ def answer_task(
     """Answers the question that a task waits for: its next attempt works with the answer. Repeating an answer changes
     nothing; one that comes while that attempt is under way is kept for the one after it."""
     with acting(gateway.database, request, caller, "task.answer", task_id) as connection:
-        return TaskSummary.of(answer_question(connection, gateway.log, task_id, caller.name, said.answer))
+        return summary(connection, answer_question(connection, gateway.log, task_id, caller.name, said.answer))
 
 
 @router.post("/tasks/{task_id}/approve", status_code=202, responses=MOVES)
@@ -315,26 +235,7 @@ def approve_task(task_id: uuid.UUID, request: Request, gateway: TheGateway, call
         task = tasks.get_task(connection, task_id)
         if not approve(connection, task_id, caller.name):
             raise tasks.IllegalMove(f"nothing of task {task_id} waits for approval")
-        return TaskSummary.of(task)
-
-
-def shortened(value: Any, *, items: int = 20, characters: int = 2000, depth: int = 8) -> Any:
-    """A JSON value with long lists and texts cut. A cut value ends with its full length; nesting deeper than `depth`
-    becomes an ellipsis."""
-    if isinstance(value, str):
-        return value if len(value) <= characters else f"{value[:characters]}… ({len(value)} characters)"
-    if isinstance(value, Mapping):
-        return (
-            {key: shortened(item, items=items, characters=characters, depth=depth - 1) for key, item in value.items()}
-            if depth
-            else "…"
-        )
-    if isinstance(value, list):
-        if not depth:
-            return "…"
-        kept = [shortened(item, items=items, characters=characters, depth=depth - 1) for item in value[:items]]
-        return kept if len(value) <= items else [*kept, f"… ({len(value)} entries)"]
-    return value
+        return summary(connection, task)
 
 
 def _cursor(task: tasks.Task) -> str:

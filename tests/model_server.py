@@ -27,6 +27,8 @@ class ModelServer(LoopbackServer):
         self.at_once = 0
         self.most_at_once = 0
         self.longest = 10**9
+        self.poison: dict[str, str] = {}
+        """What happens to a request with a text that holds this word: a status, or `nan` or `zeros` for that text."""
         self.lock = threading.Lock()
         self.model = HashingEmbedder(DIMENSIONS)
         super().__init__(_Handler)
@@ -70,10 +72,15 @@ class _Handler(OllamaHandler):
             return self._drip()
         if any(len(text) > server.longest for text in texts):
             return self.answer(400, {"error": "the input length exceeds the context length"})
+        bad = {n: what for word, what in server.poison.items() for n, text in enumerate(texts) if word in text}
+        if status := next((what for what in bad.values() if what.isdigit()), ""):
+            return self.answer(int(status), {"error": {"message": "the worker has crashed"}})
         vectors = [[float(x) for x in row] for row in server.model.embed_documents([t or "x" for t in texts])]
         # Feature hashing knows no word in a text of signs; a model of tokens always knows some.
         vectors = [row if any(row) else [1.0] + [0.0] * (DIMENSIONS - 1) for row in vectors]
         vectors = _spoil(vectors, fault)
+        for n, what in bad.items():
+            vectors[n] = [float("nan") if what == "nan" else 0.0] * DIMENSIONS
         if self.path == "/api/embed":
             return self.answer(200, {"embeddings": vectors, "prompt_eval_count": 7 * len(texts)})
         data = [{"object": "embedding", "index": n, "embedding": row} for n, row in enumerate(vectors)]

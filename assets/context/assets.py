@@ -95,6 +95,7 @@ def _freshness_metadata(fresh: Sequence[SourceFreshness], page: Path | None) -> 
             metadata["lag_seconds"] = MetadataValue.float(round(one.lag_seconds, 3))
         lags = {model.model: round(model.lag_seconds, 3) for model in one.models if model.lag_seconds is not None}
         metadata["lag_seconds_by_model"] = MetadataValue.json(lags)
+        metadata["state"] = MetadataValue.text(one.state)
         metadata["changes_waiting"] = MetadataValue.int(one.waiting)
     if page:
         metadata["data_docs"] = MetadataValue.path(page)

@@ -40,7 +40,7 @@ class IndexStatus:
 
     @property
     def state(self) -> str:
-        """`not indexed`, `failing`, `behind` or `fresh`."""
+        """`not indexed`, `failing`, `behind`, `unchecked` or `fresh`."""
         return self.freshness.state if self.freshness else "not indexed"
 
 

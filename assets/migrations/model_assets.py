@@ -14,6 +14,7 @@ from dagster import (
     asset,
 )
 
+from assets.context.models import set_aside
 from assets.migrations.lifecycle.upkeep import Kept, keep_models
 from assets.migrations.retirement.deadlines import Deadline, Urgency
 from assets.platform import Platform
@@ -73,11 +74,13 @@ def _metadata(platform: Platform, done: Kept) -> dict[str, MetadataValue[Any]]:
     with platform.database.system() as connection:
         found = [entry for entry in catalogue.entries(connection) if entry.state != ModelState.RETIRED]
         covered = {entry.id: catalogue.coverage(connection, entry.id) for entry in found}
+        aside = {entry.id: set_aside.read(connection, entry.id) for entry in found}
         queued = migration_requests.waiting(connection)
-    rows = ["| model | state | chunks covered | of | retire by |", "|---|---|---|---|---|"]
+    rows = ["| model | state | chunks covered | of | without a vector | retire by |", "|---|---|---|---|---|---|"]
     rows += [
-        f"| {cell(entry.name)} | {entry.state} | {sum(c.covered for c in covered[entry.id])} "
-        f"| {sum(c.chunks for c in covered[entry.id])} | {f'{entry.retire_by:%Y-%m-%d}' if entry.retire_by else ''} |"
+        f"| {cell(entry.name)} | {entry.state} | {sum(c.covered for c in covered[entry.id]) - aside[entry.id].count} "
+        f"| {sum(c.chunks for c in covered[entry.id])} | {cell(str(aside[entry.id]))} "
+        f"| {f'{entry.retire_by:%Y-%m-%d}' if entry.retire_by else ''} |"
         for entry in found
     ]
     waiting = "\n".join(f"- {cell(request.model)}: {cell(request.reason or 'not tried yet')}" for request in queued)

@@ -16,8 +16,9 @@ from assets.results.questions import Asked, days_to_wait
 from assets.results.report import AttemptRecord, commit_message, describe, headline, render
 from assets.results.trackers import shows_reports
 from assets.shared.markdown import cell, checks_table, code, fenced, tests_summary, tests_table, verdict_text
+from core.endings import Ending, read_ending
 from core.forge.protocol import PublicationRefused
-from core.states import TaskState
+from core.states import PublicationState, TaskState
 from core.work import Execution, Plan, TaskContext, Verdict
 
 
@@ -66,9 +67,11 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
     delivered = deliver(platform, task.id)
     for line in delivered.lines():
         context.log.info("%s", line)
+    with platform.database.team(task.team_id) as connection:
+        ending = read_ending(connection, task.id)
     metadata: dict[str, MetadataValue[Any]] = {
         "state": MetadataValue.text(state.value),
-        "headline": MetadataValue.md(headline(execution, verdict)),
+        "headline": MetadataValue.md(_headline(headline(execution, verdict), ending)),
         "published": MetadataValue.md(_published(delivered.published)),
     }
     if state in (TaskState.WAITING, TaskState.QUEUED):
@@ -93,6 +96,13 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
         "context": MetadataValue.asset(AssetKey("task_context")),
     }
     return MaterializeResult(metadata=metadata)
+
+
+def _headline(text: str, ending: Ending | None) -> str:
+    """How it ended; a patch that its target did not take is not left to be understood as published."""
+    if ending is None or not ending.has_patch or ending.publication is PublicationState.PUBLISHED:
+        return text
+    return f"{text}\n\n**{cell(ending.sentence())}.**"
 
 
 def _asked(asked: list[Asked]) -> str:

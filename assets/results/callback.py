@@ -47,6 +47,8 @@ class Callback:
     def body(self, notice: Notice) -> dict[str, Any]:
         event, publication = notice.event, notice.publication
         told = {name: publication[name] for name in ("target", "state", "location")} if publication else None
+        if publication and told:
+            told["reason"] = publication["last_error"]
         return {
             "type": CHANGED if notice.later else CLOSED,
             "timestamp": notice.at.isoformat(),
@@ -56,6 +58,7 @@ class Callback:
                 "source": event.get("source"),
                 "state": event.get("state"),
                 "verdict": event.get("verdict"),
+                "draft_because": event.get("draft_because") or [],
                 "ticket": notice.ticket,
                 "publication": told,
             },

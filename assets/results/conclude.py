@@ -45,6 +45,7 @@ def conclude(
     }
     data: dict[str, Any] = {
         "verdict": verdict.verdict,
+        "draft_because": list(verdict.reasons),
         "patch": patch.sha256 if patch else None,
         "candidates": execution.evidence.candidates.tried,
         "seconds": round(execution.seconds, 3),

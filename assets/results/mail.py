@@ -65,6 +65,8 @@ class Mail:
             lines.append(f"Ticket: {notice.ticket['url']}")
         if reason := publication.get("last_error") or event.get("reason"):
             lines.append(f"Why: {reason}")
+        if publication.get("patch_sha256"):
+            lines += [f"It is a draft because: {reason}" for reason in event.get("draft_because") or ()]
         lines += ["", f"    penstock task show {notice.task_id}"]
         if publication.get("state") == PublicationState.DEAD_LETTERED:
             lines.append("    penstock dead-letters list")

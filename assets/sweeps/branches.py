@@ -21,7 +21,7 @@ def sweep_branch(platform: Platform, place: Place) -> Stored:
     if row is None or found is None or found.commit is None or found.waiting:
         return Stored()
     credential = find_credential(platform.settings.secrets_folder, place.team_id, place.address)
-    name, head = branch_head(place.address, row[0], credential=credential)
+    name, head = branch_head(place.address, row[0], roots=platform.settings.roots, credential=credential)
     if head == found.commit:
         return Stored()
     data = {"ref": f"refs/heads/{name}", "before": found.commit, "after": head}

@@ -1,4 +1,4 @@
-"""The places that are swept: the repository of each source at its forge, linked projects, and branches of URLs.
+"""The places that are swept: the repository of each source at its forge, linked projects, and branches.
 
 A place's row in the table `sweeps` says when it is due and how far it was read. Taking a place makes it due again
 after `BUSY`, so that a process that is killed holds nothing up.
@@ -40,6 +40,11 @@ class Place:
     own: bool
     created_at: datetime
 
+    @property
+    def local(self) -> bool:
+        """Whether it is the branch of a repository on this machine, which costs next to nothing to look at."""
+        return self.service == GIT and not is_url(self.address)
+
     def __str__(self) -> str:
         return f"branch of {self.source}" if self.service == GIT else f"{self.service}:{self.project}"
 
@@ -80,8 +85,7 @@ def list_places(database: Database, source: str | None = None) -> list[Place]:
         if forge is not None and repository is not None and forge in set(Service):
             at = api_address(forge, address)
             found[team, forge, repository] = Place(team, name, forge, repository, at, True, created)
-        if is_url(location):
-            found[team, GIT, name] = Place(team, name, GIT, name, location, True, created)
+        found[team, GIT, name] = Place(team, name, GIT, name, location, True, created)
     for team, name, service, project, address, created in links:
         if service not in APIS:
             continue  # it is known by its webhooks alone
@@ -135,7 +139,7 @@ def note_places(database: Database, places: list[Place], source: str | None = No
 _DUE = """
 SELECT EXISTS (SELECT FROM sweeps WHERE next_at <= now())
     OR EXISTS (SELECT FROM organisations WHERE next_at <= now())
-    OR EXISTS (SELECT FROM sources s WHERE s.location NOT LIKE '/%' AND NOT EXISTS (
+    OR EXISTS (SELECT FROM sources s WHERE NOT EXISTS (
         SELECT FROM sweeps w WHERE (w.team_id, w.service, w.project) = (s.team_id, 'git', s.name)))
     OR EXISTS (SELECT FROM ticket_projects p
         WHERE (p.address IS NOT NULL OR p.service IN ('github', 'gitlab', 'bitbucket'))

@@ -68,14 +68,16 @@ def sweep_due(
     team_id: uuid.UUID | None = None,
     source: str | None = None,
     forced: bool = False,
+    local: bool = False,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Swept]:
     """Sweeps every place that is due, or those of a team or source, and yields the outcome of each; `forced`: also
-    those that are not due. Raises nothing for a service that refuses or does not answer, and psycopg's errors."""
+    those that are not due; `local`: only the branches of repositories on this machine. Raises nothing for a service
+    that refuses or does not answer, and psycopg's errors."""
     listed = places.list_places(platform.database, source)
     places.note_places(platform.database, listed, source)
-    listed = [place for place in listed if team_id in (None, place.team_id)]
+    listed = [one for one in listed if team_id in (None, one.team_id) and (one.local or not local)]
     until = clock() + RUN_SECONDS
     away: dict[str, ApiError] = {}
     for place in places.by_urgency(platform.database, listed):

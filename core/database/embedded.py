@@ -214,9 +214,12 @@ def _configure(data: Path) -> None:
         "jit": "off",  # compiling takes longer than it saves in any of our statements
     }
     lines = ["# Written by Penstock at each start.", *(f"{name} = {value}" for name, value in settings.items())]
-    own = data / "penstock.conf"
-    own.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    own.chmod(0o644)  # the server may run as another user; no third one can enter the folder
+    own, text = data / "penstock.conf", "\n".join(lines) + "\n"
+    if not own.exists() or own.read_text(encoding="utf-8") != text:
+        partial = own.with_suffix(".new")  # a disk that is full must not leave an empty file
+        partial.write_text(text, encoding="utf-8")
+        partial.chmod(0o644)  # the server may run as another user; no third one can enter the folder
+        partial.replace(own)
     main = data / "postgresql.conf"
     include = "include_if_exists = 'penstock.conf'"
     if include not in main.read_text(encoding="utf-8").splitlines():

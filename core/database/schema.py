@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 
 from core.states import TRANSITIONS
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
+OLDEST_SERVER = 160_000
+"""As PostgreSQL numbers its versions."""
 _LOCK = 0x70656E7374  # "penst": any constant, the same in every version
 _ROLES = ("penstock_owner", "penstock_app", "penstock_system")
 
@@ -63,6 +65,11 @@ def upgrade(owner_url: str, *, login: str, folder: Path = MIGRATIONS) -> list[st
     """
     wanted = migrations(folder)
     with psycopg.connect(owner_url, autocommit=True, connect_timeout=10) as connection:
+        if connection.info.server_version < OLDEST_SERVER:
+            raise SchemaError(
+                f"the database runs on PostgreSQL {connection.info.server_version // 10_000}: Penstock needs "
+                f"{OLDEST_SERVER // 10_000} or newer, with pgvector"
+            )
         connection.execute("SET lock_timeout = '30s'")
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         try:
@@ -72,6 +79,11 @@ def upgrade(owner_url: str, *, login: str, folder: Path = MIGRATIONS) -> list[st
             connection.execute("GRANT USAGE ON SCHEMA penstock TO penstock_app, penstock_system")
             connection.execute("SET search_path = penstock, public")
             return _apply(connection, wanted)
+        except (errors.InsufficientPrivilege, errors.FeatureNotSupported, errors.UndefinedFile) as error:
+            raise SchemaError(
+                f"the database {connection.info.dbname!r} cannot be set up: {str(error).splitlines()[0]}. It needs "
+                "pgvector on its server, and PENSTOCK_DATABASE_OWNER_URL of a user who may create roles and extensions"
+            ) from error
         finally:
             connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 

@@ -2,22 +2,35 @@
 
 from pathlib import Path
 
-from core.embedding.protocol import Embedder, EmbedderUnavailable, Vectors, WrongAnswer
+from core.embedding.protocol import (
+    Embedded,
+    Embedder,
+    EmbedderUnavailable,
+    TextsRefused,
+    Vectors,
+    WrongAnswer,
+    embed_most,
+    refuses_too_many,
+)
 from core.embedding.spec import BUILT_IN, BuiltIn, OnnxFile, Served, described, find_spec
 
 __all__ = [
     "BUILT_IN",
     "BuiltIn",
+    "Embedded",
     "Embedder",
     "EmbedderUnavailable",
     "OnnxFile",
     "Served",
+    "TextsRefused",
     "Vectors",
     "WrongAnswer",
     "described",
+    "embed_most",
     "find_spec",
     "open_embedder",
     "open_spec",
+    "refuses_too_many",
 ]
 
 

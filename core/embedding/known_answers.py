@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from core.embedding.protocol import Embedder, EmbedderUnavailable, Vectors, WrongAnswer
+from core.embedding.protocol import Embedder, EmbedderUnavailable, TextsRefused, Vectors, WrongAnswer
 
 TEXTS = (
     "parse a date from a string",
@@ -107,6 +107,8 @@ class Verified:
     def _embedded(self, ask: Callable[[], Vectors]) -> Vectors:
         try:
             return ask()
+        except TextsRefused:  # it has answered
+            raise
         except EmbedderUnavailable:
             if self._again_after is not None:
                 self._checked = None

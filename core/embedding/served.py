@@ -1,6 +1,7 @@
 """A model behind an HTTP server with Ollama's API or an OpenAI-compatible one.
 
-Every answer is checked: as many vectors as texts, of the right width, finite, none all zeros. Texts are sent in
+Every answer is checked: as many vectors as texts, of the right width, finite, none all zeros. A batch that the server
+fails at, while it takes another text, is split down to the text that is the cause. Texts are sent in
 batches by estimated tokens, several requests at a time. `known_answers` detects a server that answers in another
 order or with another model.
 """
@@ -18,9 +19,9 @@ from pydantic import ValidationError
 
 from core.embedding.account import Account, Cost
 from core.embedding.batches import batches
-from core.embedding.protocol import EmbedderUnavailable, Vectors, WrongAnswer, unit_rows
+from core.embedding.protocol import Embedded, EmbedderUnavailable, TextsRefused, Vectors, WrongAnswer, unit_rows
 from core.embedding.spec import Served
-from core.http import Breaker, Limits, RequestRefused, ServiceUnavailable
+from core.http import Breaker, Limits, RequestRefused, ServerFailed, ServiceUnavailable
 from core.model_server import token_count
 from core.ollama import OllamaServer
 
@@ -28,6 +29,14 @@ _CHARACTERS_PER_TOKEN = 3
 """A low estimate for code and English, only for sizing requests and cutting texts."""
 _QUERY_SECONDS = 10.0
 _QUERY_RETRIES = 1
+_BATCH_RETRIES = 3
+"""Fewer failures than those that a breaker opens at, so that it can be asked whether the server works."""
+_SPLIT_RETRIES = 1
+_OF_TEXTS = (400, 413, 422)
+"""What a server answers that does not take a text."""
+_OF_A_TEXT = (500, 501, 502)
+"""What a server answers that fails while it embeds, or whose worker does; 503 and 504 say that it is busy or away."""
+_PLAIN = "parse a date from a string"
 
 
 class ServedEmbedder:
@@ -105,9 +114,14 @@ class ServedEmbedder:
         sizes = [min(spec.max_tokens, len(text) // _CHARACTERS_PER_TOKEN + 1) for text in given]
         groups = list(batches(sizes, spec.batch_tokens, spec.batch_texts))
 
+        refused: dict[int, str] = {}
+
         def one(group: list[int]) -> None:
-            vectors = self._embed([given[place] for place in group], spec.timeout, spec.retries)
-            out[[rows[place] for place in group]] = vectors
+            # A server may fail at one of the texts: then the others should not wait long.
+            retries = spec.retries if len(group) == 1 else min(spec.retries, _BATCH_RETRIES)
+            found = self._embed([given[place] for place in group], spec.timeout, retries)
+            out[[rows[place] for place in group]] = found.vectors
+            refused.update({rows[group[place]]: reason for place, reason in found.refused.items()})
 
         if len(groups) <= 1 or spec.concurrency == 1:
             for group in groups:
@@ -121,15 +135,18 @@ class ServedEmbedder:
                 except BaseException:
                     pool.shutdown(cancel_futures=True)
                     raise
+        if refused:
+            raise TextsRefused(self._who, unit_rows(out), refused)
         return unit_rows(out)
 
     def embed_query(self, text: str) -> Vectors:
         out = np.zeros((1, self.dimensions), dtype=np.float32)
         if text.strip():
             given = [self._cut(text, self._spec.query_prefix)]
-            out[:] = self._embed(
-                given, min(self._spec.timeout, _QUERY_SECONDS), min(self._spec.retries, _QUERY_RETRIES)
-            )
+            found = self._embed(given, min(self._spec.timeout, _QUERY_SECONDS), min(self._spec.retries, _QUERY_RETRIES))
+            if found.refused:
+                raise WrongAnswer(found.refused[0])
+            out[:] = found.vectors
         vector: Vectors = unit_rows(out)[0]
         return vector
 
@@ -139,21 +156,48 @@ class ServedEmbedder:
     def _cut(self, text: str, prefix: str) -> str:
         return prefix + text[: self.max_tokens * _CHARACTERS_PER_TOKEN].encode("utf-8", "replace").decode()
 
-    def _embed(self, texts: list[str], timeout: float, retries: int) -> Vectors:
-        """One request; if the server refuses it as too long, its halves."""
+    def _embed(self, texts: list[str], timeout: float, retries: int) -> Embedded:
+        """One request. If the server refuses it as too long, or fails at it and not at another text, its halves: down
+        to single texts, which are cut, or refused with the reason."""
         try:
             with self._slots:
-                return self._asked(texts, timeout, retries)
+                return Embedded(self._asked(texts, timeout, retries))
         except RequestRefused as error:
             if not _too_long(error, texts):
+                if error.status not in _OF_TEXTS or len(texts) > 1 or not self._works(timeout):
+                    raise EmbedderUnavailable(str(error)) from None
+                return self._refused(texts, str(error))
+            if len(texts) == 1:
+                return self._embed([texts[0][: len(texts[0]) // 2]], timeout, retries)
+        except ServerFailed as error:
+            if error.status not in _OF_A_TEXT:
                 raise EmbedderUnavailable(str(error)) from None
+            if not self._works(timeout):
+                raise EmbedderUnavailable(f"{error.problem}: it fails at any text, so see the server's log") from None
+            if len(texts) == 1:
+                return self._refused(texts, error.problem)
+            retries = min(retries, _SPLIT_RETRIES)
         except ServiceUnavailable as error:
             raise EmbedderUnavailable(str(error)) from None
-        if len(texts) > 1:
-            middle = len(texts) // 2
-            halves = [self._embed(part, timeout, retries) for part in (texts[:middle], texts[middle:])]
-            return np.concatenate(halves)
-        return self._embed([texts[0][: len(texts[0]) // 2]], timeout, retries)
+        except _Unusable as error:
+            if not self._works(timeout):
+                raise
+            if len(texts) == 1:
+                return self._refused(texts, str(error))
+        middle = len(texts) // 2
+        return _joined([self._embed(part, timeout, retries) for part in (texts[:middle], texts[middle:])])
+
+    def _works(self, timeout: float) -> bool:
+        """Whether the server answers for a text that any model takes."""
+        try:
+            with self._slots:
+                self._asked([self._cut(_PLAIN, self._spec.document_prefix)], timeout, 0)
+        except (ServiceUnavailable, WrongAnswer):
+            return False
+        return True
+
+    def _refused(self, texts: list[str], reason: str) -> Embedded:
+        return Embedded(np.zeros((len(texts), self.dimensions), dtype=np.float32), {0: reason})
 
     def _asked(self, texts: list[str], timeout: float, retries: int) -> Vectors:
         spec = self._spec
@@ -199,15 +243,27 @@ class ServedEmbedder:
             width = vectors.shape[1] if vectors.ndim == 2 else "no"
             raise WrongAnswer(f"{who} gave vectors of width {width}, not {self.dimensions}: it is another model")
         if not np.isfinite(vectors).all():
-            raise WrongAnswer(f"{who} gave a vector that is not a number")
+            raise _Unusable(f"{who} gave a vector that is not a number")
         if not vectors.any(axis=1).all():
-            raise WrongAnswer(f"{who} gave a vector of zeros for a text with words")
+            raise _Unusable(f"{who} gave a vector of zeros for a text with words")
         return vectors
+
+
+class _Unusable(WrongAnswer):
+    """One of the vectors is no vector; the text may be the cause."""
+
+
+def _joined(parts: Sequence[Embedded]) -> Embedded:
+    refused: dict[int, str] = {}
+    for number, part in enumerate(parts):
+        before = sum(len(one.vectors) for one in parts[:number])
+        refused |= {before + place: reason for place, reason in part.refused.items()}
+    return Embedded(np.concatenate([part.vectors for part in parts]), refused)
 
 
 def _too_long(refused: RequestRefused, texts: Sequence[str]) -> bool:
     """Whether a smaller request may succeed. A single text is only cut if the server says that it is too long."""
-    if refused.status not in (400, 413, 422) or (len(texts) == 1 and len(texts[0]) < 64):
+    if refused.status not in _OF_TEXTS or (len(texts) == 1 and len(texts[0]) < 64):
         return False
     said = str(refused).lower()
     return len(texts) > 1 or refused.status == 413 or "length" in said or "token" in said

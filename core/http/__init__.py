@@ -6,7 +6,7 @@ the first request.
 """
 
 from core.http.breaker import Breaker
-from core.http.errors import RateLimited, RequestRefused, ServiceUnavailable
+from core.http.errors import RateLimited, RequestRefused, ServerFailed, ServiceUnavailable
 from core.http.limits import Limits, Pauses
 from core.http.service import Service
 
@@ -16,6 +16,7 @@ __all__ = [
     "Pauses",
     "RateLimited",
     "RequestRefused",
+    "ServerFailed",
     "Service",
     "ServiceUnavailable",
 ]

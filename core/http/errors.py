@@ -13,6 +13,16 @@ class RateLimited(ServiceUnavailable):
         self.seconds = seconds
 
 
+class ServerFailed(ServiceUnavailable):
+    """The service answers with a failure of its own, also when it is asked again: `status` is 500 or more. `problem` is
+    the message without what to check."""
+
+    def __init__(self, problem: str, remedy: str, status: int) -> None:
+        super().__init__(f"{problem}: {remedy}")
+        self.problem = problem
+        self.status = status
+
+
 class RequestRefused(ServiceUnavailable):
     """The service refuses this request, and a retry would not help: `status` is 300 to 499."""
 

@@ -10,7 +10,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from tenacity.wait import wait_random_exponential
 
 from core.http.breaker import Breaker
-from core.http.errors import RateLimited, RequestRefused, ServiceUnavailable
+from core.http.errors import RateLimited, RequestRefused, ServerFailed, ServiceUnavailable
 from core.http.limits import PASSING, Limits, Pauses, asked_pause
 
 
@@ -18,9 +18,9 @@ class _Passing(Exception):
     """An attempt failed, and a retry may succeed. `pause` is what the service requests, in seconds. `worked`: the
     service may have done what was asked."""
 
-    def __init__(self, problem: str, pause: float | None = None, *, worked: bool = True) -> None:
+    def __init__(self, problem: str, pause: float | None = None, *, worked: bool = True, status: int = 0) -> None:
         super().__init__(problem)
-        self.pause, self.worked = pause, worked
+        self.pause, self.worked, self.status = pause, worked, status
         self.took = 0.0
 
 
@@ -66,6 +66,8 @@ class Transport(httpx.BaseTransport):
             _told(limits, error, again=False)
             number = attempts.statistics.get("attempt_number", 1)
             tries = f" ({number} tries)" if number > 1 else ""
+            if error.status >= 500:
+                raise ServerFailed(f"{where}: {error}{tries}", service.remedy, error.status) from None
             raise ServiceUnavailable(f"{where}: {error}{tries}: {service.remedy}") from None
 
     def _pause(self, state: RetryCallState) -> float:
@@ -148,7 +150,8 @@ class Transport(httpx.BaseTransport):
         asked, said = asked_pause(status, answer.headers), _said(answer.content, secrets)
         if status in PASSING or status >= 500 or (status == 403 and asked is not None):
             pause = self._service.pauses.unsaid if status == 429 and asked is None else asked
-            raise _Passing(f"status {status}: {said}", pause, worked=status >= 500 and status != 503)
+            worked = status >= 500 and status != 503
+            raise _Passing(f"status {status}: {said}", pause, worked=worked, status=status)
         raise RequestRefused(f"{where} answered {status}: {said}", status)
 
 

@@ -15,6 +15,7 @@ from dagster_project.cli import (
     context,
     dead_letters,
     env,
+    faults,
     index,
     init,
     ledger,
@@ -35,6 +36,7 @@ from dagster_project.cli import (
     user,
 )
 from dagster_project.cli.eval.app import evals
+from dagster_project.cli.unread import warn_of_unknown_settings
 
 app = typer.Typer(
     name="penstock",
@@ -103,21 +105,28 @@ def main() -> None:
         if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP
             signal.signal(number, _ended)
     try:
+        if sys.argv[1:2] in (["up"], ["solve"]):  # which last, so that a warning at their end comes too late
+            warn_of_unknown_settings(now=True)
         app(standalone_mode=True, prog_name="penstock")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        if not _known(error):
+        said = faults.without_traceback(str(error)) if _known(error) else faults.sentence(error)
+        if said is None:
             raise
-        print(f"penstock: {error}", file=sys.stderr)  # noqa: T201
+        print(f"penstock: {said}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
+    finally:
+        warn_of_unknown_settings()
 
 
 KNOWN = (
     "dagster_project.cli.output:CommandFailed",
     "core.embedding.protocol:EmbedderUnavailable",
     "core.settings:SettingsError",
+    "core.home_checks:UnusableHome",
+    "core.database.embedded:DatabaseNotStarted",
     "core.database.schema:SchemaError",
     "dagster_project.supervisor:StartFailed",
     "dagster_project.runtime:NotStarted",

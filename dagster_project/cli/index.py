@@ -298,6 +298,7 @@ def status(
             "skipped",
             "models",
             "refreshed",
+            "looked at",
             "lag",
             "waiting",
             "location",
@@ -312,6 +313,7 @@ def status(
                 one.skipped_count,
                 ", ".join(one.models) or "-",
                 f"{one.visible_at:%Y-%m-%d %H:%M:%S}" if one.visible_at else "-",
+                _ago(one.freshness.look_seconds if one.freshness else None),
                 _seconds(one.freshness.lag_seconds if one.freshness else None),
                 _waiting(one.freshness),
                 one.location,
@@ -330,6 +332,12 @@ def _explain(one: "IndexStatus", *, everything: bool) -> None:
     if fresh and fresh.failures:
         times = f"{fresh.failures} times" if fresh.failures > 1 else "once"
         note(f"{one.source}: the refresh failed {times} since {fresh.failing_since:%Y-%m-%d %H:%M:%S}: {fresh.error}")
+    if fresh and one.state == "unchecked":
+        why = f": {fresh.look_error}" if fresh.look_error else ", since no platform is up or sweeps are switched off"
+        note(
+            f"{one.source}: whether its branch has moved on was last looked at {_ago(fresh.look_seconds)}{why}. "
+            f"`penstock index refresh {one.source}` looks now"
+        )
     if not everything:
         return
     for model in fresh.models if fresh else ():
@@ -353,6 +361,10 @@ def _seconds(seconds: float | None) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.2f} s"
+
+
+def _ago(seconds: float | None) -> str:
+    return "never" if seconds is None else f"{_seconds(seconds)} ago"
 
 
 def _waiting(fresh: "SourceFreshness | None") -> str:

@@ -159,6 +159,7 @@ def start(
 @migrations.command()
 def status(number: Number = None, as_json: AsJson = False) -> None:
     """Show the state of migrations, whether one has stalled, and queued migration requests."""
+    from assets.context.models import set_aside
     from assets.migrations.lifecycle import record
     from assets.migrations.report import report
     from core.embedding import migration_requests
@@ -168,6 +169,8 @@ def status(number: Number = None, as_json: AsJson = False) -> None:
         found = [record.get(connection, number)] if number else record.everything(connection)
         queued = migration_requests.waiting(connection)
         health = read_health(connection)
+        counted = ((one.new_name, set_aside.read(connection, one.new_model)) for one in found)
+        aside = dict.fromkeys(f"{name}: {texts}" for name, texts in counted if texts.count)
     stalled = {health.number: health.stalled} if health is not None else {}
     if as_json:
         data([{**_short(migration), "stalled": stalled.get(migration.id)} for migration in found])
@@ -188,6 +191,8 @@ def status(number: Number = None, as_json: AsJson = False) -> None:
         ],
         empty="No migration yet: penstock migrate plan --to MODEL",
     )
+    for text in aside:
+        note(text)
     for one in found:
         if number or (one.is_open and one.reason):
             note(f"migration {one.id}, {report.headline(one)}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from assets.context.models.set_aside import SetAside
     from core.database import Database
     from core.embedding.catalogue import Entry
     from core.settings import Settings
@@ -47,6 +48,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Show every model: embedding models and their coverage of the indexes, chat models and whether they answer."""
+    from assets.context.models import set_aside
     from core.chat.probe import chat_states
     from core.embedding import BUILT_IN, catalogue, described, migration_requests
     from core.settings import load_settings
@@ -57,7 +59,11 @@ def list_(
         with database.system() as connection:
             found = [entry for entry in catalogue.entries(connection) if everything or entry.state != "retired"]
             waits = {request.model_id: request.reason for request in migration_requests.waiting(connection)}
-            rows = [_row(entry, catalogue.coverage(connection, entry.id)) | _request(waits, entry) for entry in found]
+            rows = [
+                _row(entry, catalogue.coverage(connection, entry.id), set_aside.read(connection, entry.id))
+                | _request(waits, entry)
+                for entry in found
+            ]
     chats = chat_states(settings.models_folder, settings.chat_model, ask=ask)
     if as_json:
         data([{"kind": "embedding", **row} for row in rows] + [{"kind": "chat", **asdict(chat)} for chat in chats])
@@ -81,6 +87,10 @@ def list_(
     for row in rows:
         if row["retire_by"] is not None and row["state"] != "retired":
             note(f"{row['name']} is due to be retired by {row['retire_by'][:10]}")
+        if row["set_aside"]:
+            note(
+                f"{row['name']}: {row['set_aside']} texts set aside, tried again each night: {row['set_aside_reason']}"
+            )
         if row["migrate"] is not None:
             note(f"{row['name']} has a queued migration request: {row['migrate']}")
     if chats:
@@ -99,6 +109,7 @@ def list_(
 @models.command()
 def show(name: Name, as_json: AsJson = False) -> None:
     """Show one model in full: its description, state, coverage and past states."""
+    from assets.context.models import set_aside
     from core.embedding import catalogue
 
     with opened() as database, told():
@@ -106,10 +117,11 @@ def show(name: Name, as_json: AsJson = False) -> None:
         with database.system() as connection:
             entry = catalogue.find(connection, name)
             covered = catalogue.coverage(connection, entry.id)
+            aside = set_aside.read(connection, entry.id)
             events = connection.execute(
                 "SELECT state, at FROM model_events WHERE model_id = %s ORDER BY id", (entry.id,)
             ).fetchall()
-    row = _row(entry, covered)
+    row = _row(entry, covered, aside)
     row |= {
         "spec": entry.spec,
         "memory": _memory(entry),
@@ -128,6 +140,8 @@ def show(name: Name, as_json: AsJson = False) -> None:
         line(f"memory      {row['memory']}")
     for one in covered:
         line(f"covers      {one.source}: {one.covered} of {one.chunks} chunks")
+    if aside.count:
+        line(f"without     {aside}; tried again each night")
     for state, at in events:
         line(f"{at:%Y-%m-%d %H:%M}  {state}")
 
@@ -205,6 +219,8 @@ def add(
         )
         wanted = migrate or (spec.migrate and not serve)
         spec = spec.model_copy(update={"migrate": wanted})
+        from assets.context.models import set_aside
+
         step(f"embedding the fixed texts with {name}")
         entry = catalogue.register(database, spec, threads=settings.embedding_threads)
         with database.system() as connection:
@@ -217,7 +233,7 @@ def add(
         with database.system() as connection:
             entry = catalogue.find(connection, entry.identity)
             waits = {request.model_id: request.reason for request in migration_requests.waiting(connection)}
-            row = _row(entry, []) | _request(waits, entry)
+            row = _row(entry, [], set_aside.read(connection, entry.id)) | _request(waits, entry)
     if as_json:
         data(row)
         return
@@ -361,7 +377,7 @@ def _request(waits: dict[int, str | None], entry: "Entry") -> dict[str, Any]:
     return {"migrate": (waits[entry.id] or "as soon as the platform checks the queue") if entry.id in waits else None}
 
 
-def _row(entry: "Entry", covered: Any) -> dict[str, Any]:
+def _row(entry: "Entry", covered: Any, aside: "SetAside") -> dict[str, Any]:
     spec = entry.spec or {}
     return {
         "name": entry.name,
@@ -377,5 +393,7 @@ def _row(entry: "Entry", covered: Any) -> dict[str, Any]:
         "retire_by": entry.retire_by.isoformat(timespec="seconds") if entry.retire_by else None,
         "registered": entry.created_at.isoformat(timespec="seconds"),
         "chunks": sum(one.chunks for one in covered),
-        "covered": sum(one.covered for one in covered),
+        "covered": max(0, sum(one.covered for one in covered) - aside.count),
+        "set_aside": aside.count,
+        "set_aside_reason": aside.reason or None,
     }

@@ -78,6 +78,7 @@ def doctor(as_json: AsJson = False) -> None:
     """Show what is installed, running or missing, how to install what is missing, and every setting with its origin."""
     from core.chat.probe import chat_states
     from core.settings import describe, load_settings
+    from dagster_project.cli.machine_checks import NEEDED, machine_checks
     from dagster_project.records import running_platform
     from sandbox import KUBERNETES, backend_named, backends
     from sandbox.memory_group import parent_group
@@ -117,6 +118,8 @@ def doctor(as_json: AsJson = False) -> None:
         check(name, state, detail)
     if running and running.get("launcher_problem"):
         check("run launcher", "degraded", "Dagster's own; `penstock up` printed why the warm one does not work")
+    for finding in machine_checks(settings, running=bool(running)):
+        check(*finding)
     database, place = _database(settings, running)
     check("database", database, place)
     if settings.event_log == "kafka":
@@ -128,7 +131,7 @@ def doctor(as_json: AsJson = False) -> None:
             check(place, state, detail)
         for channel, state, detail in _channels(settings):
             check(channel, state, detail)
-    needed = {"git", "commit signing", "sandbox", "database", "kafka", "oidc issuer"}
+    needed = {"git", "commit signing", "sandbox", "database", "kafka", "oidc issuer", *NEEDED}
     for chat in chat_states(settings.models_folder, settings.chat_model):
         check(f"chat model {chat.name}", "ok" if chat.answers else "missing", chat.detail)
         if chat.default and settings.engine == "model":  # the others work without

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,6 +71,9 @@ def solve(
         line(f"trajectory: {result['trajectory']}")
         if used := result["evidence"]["model"]:
             line(_cost(used))
+        verdict = result["evidence"]["verdict"]
+        if result["patch"] and verdict["verdict"] == "draft":
+            line(f"draft:      review the patch, because: {' '.join(verdict['reasons'])}")
         line(f"{result['status']}: {result['candidates']} candidates in {result['seconds']:.1f} s")
     if result["status"] != "resolved":
         raise typer.Exit(1)
@@ -130,6 +133,7 @@ def _run(
     from core.chat import ChatUnavailable, UnknownChatModel
     from core.events import task_id
     from core.git import Repository
+    from core.home_checks import require
     from core.settings import load_settings
     from core.work import Budget, VerdictKind
     from dagster_project import pipeline
@@ -140,6 +144,7 @@ def _run(
     if settings.signing_key:
         check_signing(settings)
     began = time.monotonic()
+    require(settings.home, database=False)
     repository = Repository(path)
     if repository.empty():
         raise CommandFailed(f"{path} has no commit yet: commit the code first")
@@ -152,11 +157,12 @@ def _run(
     _warn_about_changes(repository)
     from core.timeline import describe
 
-    with Progress(quiet=quiet) as step, (folder / "trajectory.jsonl").open("w", encoding="utf-8") as trajectory:
+    with Progress(quiet=quiet) as step, (folder / "trajectory.jsonl").open("wb", buffering=0) as trajectory:
 
         def record(kind: str, entry: dict[str, Any]) -> None:
             row = {"at": datetime.now(UTC).isoformat(), "kind": kind, "body": entry}
-            _keep(trajectory.name, lambda: _append(trajectory, json.dumps(row, default=str) + "\n"))
+            text = json.dumps(row, default=str) + "\n"
+            _keep(folder / "trajectory.jsonl", lambda: trajectory.write(text.encode()))
             step(f"{kind}: {describe(kind, entry)}")
 
         try:
@@ -201,19 +207,20 @@ def _run(
     }
 
 
-def _append(file: IO[str], text: str) -> None:
-    file.write(text)
-    file.flush()
-
-
-def _keep(path: Path | str, write: Callable[[], object]) -> bool:
+def _keep(path: Path, write: Callable[[], object]) -> bool:
     """Writes a record of the task; a disk that is full must not lose the task itself."""
     try:
         write()
     except OSError as error:
-        note(f"penstock: {path} could not be written: {error.strerror or error}")
+        if path not in _told:
+            _told.add(path)
+            note(f"penstock: {path} could not be written: {error.strerror or error}")
         return False
     return True
+
+
+_told: set[Path] = set()
+"""Records of which was said that they could not be written."""
 
 
 def _published_text(branch: str | None, refusal: str | None) -> str:

@@ -14,6 +14,7 @@ from dagster_project.cli.output import AsJson, CommandFailed, data, line, table
 
 if TYPE_CHECKING:
     from core.database import Database
+    from core.endings import Ending
 
 tasks = typer.Typer(
     name="task", help="List, show, watch, answer, approve, cancel and retry tasks.", no_args_is_help=True
@@ -21,6 +22,8 @@ tasks = typer.Typer(
 
 MOST_LINES = 40
 """Lines of an answer that `task show` shows."""
+PUBLISHING_SECONDS = 60.0
+"""How long `watch` waits for the first try to publish what a closed task has made."""
 
 TaskId = Annotated[str, typer.Argument(help="The task's id or its first characters.", metavar="ID")]
 
@@ -68,16 +71,21 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List tasks, newest first."""
+    from core.endings import read_endings
     from core.tasks import list_tasks
 
     with opened() as database, database.team(team_of(database, team)) as connection:
         found = list_tasks(connection, state=state, source=source, limit=limit)
+        endings = read_endings(connection, [task.id for task in found])
     if as_json:
-        data([_brief(task) for task in found])
+        data([{**_brief(task), **_told(endings.get(task.id))} for task in found])
         return
     table(
-        ["id", "state", "attempt", "source", "created", "title"],
-        [[t.id, t.state, t.attempt, t.source, f"{t.created_at:%Y-%m-%d %H:%M:%S}", t.title] for t in found],
+        ["id", "state", "result", "attempt", "source", "created", "title"],
+        [
+            [t.id, t.state, endings[t.id].word, t.attempt, t.source, f"{t.created_at:%Y-%m-%d %H:%M:%S}", t.title]
+            for t in found
+        ],
         empty=_nothing(state, source),
         short={"id": 8},
     )
@@ -94,6 +102,13 @@ def _nothing(state: TaskState | None, source: str | None) -> str:
     return f"No task {which}. `penstock task list` shows all."
 
 
+def _told(ending: "Ending | None") -> dict[str, str | None]:
+    """What became of a task's result, for JSON."""
+    if ending is None:
+        return {"publication": None, "result": None}
+    return {"publication": ending.publication, "result": ending.sentence() or None}
+
+
 def _brief(task: Any) -> dict[str, Any]:
     names = ("id", "state", "reason", "attempt", "source", "title", "url", "event_id", "created_at", "updated_at")
     return {name: getattr(task, name) for name in names}
@@ -102,6 +117,7 @@ def _brief(task: Any) -> dict[str, Any]:
 @tasks.command()
 def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
     """Show one task: its stages, the gate's verdict, its publications and its report."""
+    from core.endings import read_ending
     from core.questions import find_question, list_answers
     from core.tasks import details
     from core.timeline import latest_plan
@@ -111,6 +127,7 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
         identity = find_task(database, here, task)
         with database.team(here) as connection:
             found = details(connection, identity)
+            ending = read_ending(connection, identity)
             plan = latest_plan(connection, identity, found["task"].attempt)
             asked, said = find_question(connection, found["task"]), list_answers(connection, identity)
             report = connection.execute(
@@ -120,7 +137,8 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
                 {"task": identity},
             ).fetchone()
     if as_json:
-        brief = {"task": _brief(found["task"]), "plan": plan.model_dump(mode="json") if plan else None}
+        brief: dict[str, Any] = {"task": {**_brief(found["task"]), **_told(ending)}}
+        brief["plan"] = plan.model_dump(mode="json") if plan else None
         answers = [vars(one) for one in said]
         data({**found, **brief, "question": vars(asked) if asked else None, "answers": answers})
         return
@@ -144,7 +162,7 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
             line(f"           - {' '.join(reason.split())}")
     for publication in found["publications"]:
         where = publication["location"] or publication["last_error"] or ""
-        line(f"result     {publication['target']}: {publication['state']} {where}")
+        line(f"result     {publication['target']}: {publication['state']} {where}".rstrip())
     for remark in found["remarks"]:
         who = remark["author"] or "failed checks"
         why = (remark["outcome"] or "").partition("\n")[0]
@@ -165,7 +183,9 @@ def show(task: TaskId, team: TeamName = None, as_json: AsJson = False) -> None:
         if report[1] != it.attempt:
             line(f"The report of attempt {report[1]}:")
             line()
-        line(report[0])
+        line(report[0].rstrip())
+        if report[1] == it.attempt and ending and (what := ending.sentence()):
+            line(f"\n## Publication\n\n{what[0].upper()}{what[1:]}" + ("" if what.endswith("…") else "."))
 
 
 def _lines_of(text: str) -> list[str]:
@@ -238,12 +258,15 @@ def watch(
     timeout: Annotated[float, typer.Option(min=1, help="Timeout in seconds.")] = 3600,
     team: TeamName = None,
 ) -> None:
-    """Follow a task live until it is closed. Exit code 0 if it was resolved."""
+    """Follow a task live until its result is published. Exit code 0 if it was resolved, and its patch not refused."""
+    from core.endings import read_ending
+    from core.settings import load_settings
     from core.tasks import get_task
     from core.timeline import describe, describe_plan, read_plans
 
-    deadline = time.monotonic() + timeout
+    deadline, until = time.monotonic() + timeout, 0.0
     seen, revision, state, attempt = 0, 0, None, 0
+    patience = PUBLISHING_SECONDS if load_settings().publishing else 0.0
     with opened() as database:
         here = team_of(database, team)
         identity = find_task(database, here, task)
@@ -258,6 +281,7 @@ def watch(
                     (identity, now.attempt, seen),
                 ).fetchall()
                 revisions = read_plans(connection, identity, now.attempt, after=revision)
+                ending = read_ending(connection, identity)
             if now.state != state and not now.closed:
                 state = now.state
                 line(f"{now.updated_at:%H:%M:%S} {state}" + (f": {now.reason}" if now.reason else ""))
@@ -272,8 +296,13 @@ def watch(
             if now.state != state and now.closed:
                 state = now.state
                 line(f"{now.updated_at:%H:%M:%S} {state}" + (f": {now.reason}" if now.reason else ""))
-            if now.closed:
-                raise typer.Exit(0 if state == TaskState.RESOLVED else 1)
+            if now.closed and ending:
+                if not ending.settled and time.monotonic() < (until := until or time.monotonic() + patience):
+                    time.sleep(0.2)
+                    continue
+                if what := ending.sentence():
+                    line(f"{'':8} {what}")
+                raise typer.Exit(0 if state == TaskState.RESOLVED and not ending.unpublished else 1)
             if time.monotonic() > deadline:
                 raise CommandFailed(f"task {identity} is still {state} after {timeout:.0f} s")
             time.sleep(0.2)

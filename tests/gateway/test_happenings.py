@@ -154,6 +154,11 @@ def test_an_event_that_was_ignored_at_first_starts_a_task_when_another_hook_repo
 ) -> None:
     client.request("POST", **sender.github(OPENED, delivery="d1"))
     add_source()
-    assert client.request("POST", **sender.github(OPENED, delivery="d1")).json()["status"] == "duplicate"
-    assert client.request("POST", **sender.github(OPENED, delivery="d2")).json()["status"] == "accepted"
+    other = client.request("POST", **sender.github(OPENED, delivery="d2")).json()
+    again = client.request("POST", **sender.github(OPENED, delivery="d1")).json()
+    assert (other["status"], again["status"], again["task"]) == ("accepted", "duplicate", other["task"])
+    assert stored("SELECT id, state, duplicates FROM deliveries ORDER BY id") == [
+        ("github:d1", "duplicate", 0),
+        ("github:d2", "task", 0),
+    ]
     assert stored("SELECT count(*) FROM tasks") == [(1,)]

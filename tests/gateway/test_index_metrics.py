@@ -1,5 +1,6 @@
 """The freshness of sources in the gateway's metrics."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -46,6 +47,7 @@ def test_metrics_show_the_freshness_of_each_source_and_drop_removed_ones(
         f'penstock_index_model_behind_seconds{{model="m-8@sha256:0",{labels}}} 0.0',
     ):
         assert line in text, text
+    assert re.search(rf"penstock_index_look_age_seconds\{{{labels}\}} \d+\.", text)
     with database.system() as connection:
         connection.execute("DELETE FROM sources")
     assert 'source="hello"' not in client.get("/metrics", headers=authorised).text

@@ -152,6 +152,30 @@ def test_a_task_shows_the_results_of_its_attempt(
     assert [p["state"] for p in shown["publications"]] == ["pending"]
 
 
+def test_a_resolved_task_whose_patch_was_refused_is_not_shown_as_published(
+    client: TestClient, authorised: dict[str, str], task: uuid.UUID, database: Database
+) -> None:
+    attempt, patch = _claim(database, task), Patch(base_commit="a" * 40, diff="d\n")
+    verdict = Verdict(verdict=VerdictKind.DRAFT, patch_sha256=patch.sha256, checks=(), reasons=("It was derived.",))
+    with attempt.fenced() as connection:
+        attempt.save_verdict(connection, verdict, patch)
+        connection.execute(
+            "INSERT INTO publications (team_id, task_id, attempt, target, patch_sha256, body) "
+            "VALUES (%s, %s, 1, 'github:acme/shop', %s, '{}')",
+            (DEFAULT_TEAM, task, patch.sha256),
+        )
+        attempt.close(connection, TaskState.RESOLVED, "done", {})
+        connection.execute("UPDATE publications SET state = 'refused', last_error = 'it is read-only'")
+    said = "the draft is NOT published: github:acme/shop refused it: it is read-only. "
+    said += "It is a draft because: It was derived"
+    [listed] = client.get("/tasks", headers=authorised).json()["tasks"]
+    shown = client.get(f"/tasks/{task}", headers=authorised).json()
+    for one in (listed, shown):
+        assert (one["state"], one["publication"], one["result"]) == ("resolved", "refused", said)
+    last = client.get(f"/tasks/{task}/events", headers=authorised).text.strip().splitlines()[-1]
+    assert '"publication": "refused"' in last and said in last
+
+
 def test_pages_of_tasks_hold_each_task_once_newest_first(
     client: TestClient, authorised: dict[str, str], add_source: Callable[..., None]
 ) -> None:

@@ -49,6 +49,41 @@ def test_an_issue_opened_in_a_configured_source_starts_one_task(
     ]
 
 
+def test_a_delivery_that_was_ignored_is_taken_when_it_is_sent_again_after_its_source_was_added(
+    client: TestClient, sender: Any, issue: dict[str, Any], add_source: Callable[..., None], stored: Stored
+) -> None:
+    request = sender.github(issue, delivery="d1")
+    first, again = client.request("POST", **request), client.request("POST", **request)
+    assert (first.json()["status"], again.json()["status"]) == ("ignored", "duplicate")
+    add_source()
+    with ThreadPoolExecutor(4) as several:  # GitHub may be asked more than once
+        answers = list(several.map(lambda _: client.request("POST", **request), range(4)))
+    assert sorted(answer.json()["status"] for answer in answers) == ["accepted", *["duplicate"] * 3]
+    task = task_id(DEFAULT_TEAM, "github:d1")
+    assert {answer.json()["task"] for answer in answers} == {str(task)}
+    assert stored("SELECT id, state, reason, task_id, duplicates FROM deliveries") == [
+        ("github:d1", "task", None, task, 3)
+    ]
+    assert stored("SELECT id, source FROM tasks") == [(task, "hello")]
+    assert len(client.app.state.gateway.log.read("penstock.tasks", {}).records) == 1  # type: ignore[attr-defined]
+
+
+def test_an_ignored_delivery_is_not_taken_with_another_body_or_when_it_means_nothing(
+    client: TestClient, sender: Any, issue: dict[str, Any], add_source: Callable[..., None], stored: Stored
+) -> None:
+    client.request("POST", **sender.github(issue, delivery="d1"))
+    client.request("POST", **sender.github({"zen": "x"}, delivery="d2", event="ping"))
+    add_source()
+    other = issue | {"issue": issue["issue"] | {"title": "Another"}}
+    answers = [
+        client.request("POST", **sender.github(other, delivery="d1")),
+        client.request("POST", **sender.github({"zen": "x"}, delivery="d2", event="ping")),
+    ]
+    assert [answer.json()["status"] for answer in answers] == ["duplicate", "duplicate"]
+    assert stored("SELECT state, duplicates FROM deliveries ORDER BY id") == [("ignored", 1), ("ignored", 1)]
+    assert stored("SELECT id FROM tasks") == []
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -303,17 +338,6 @@ def test_a_repeated_delivery_is_counted_and_changes_nothing(
     assert second.json() == {**first.json(), "status": "duplicate"}
     assert stored("SELECT duplicates FROM deliveries") == [(1,)]
     assert stored("SELECT title FROM tasks") == [("Total is wrong",)]
-
-
-def test_the_repeat_of_an_ignored_delivery_stays_ignored(
-    client: TestClient, sender: Any, issue: dict[str, Any], add_source: Callable[..., None], stored: Stored
-) -> None:
-    client.request("POST", **sender.github(issue, delivery="d1"))
-    add_source()
-    again = client.request("POST", **sender.github(issue, delivery="d1"))
-    assert (again.status_code, again.json()["status"], again.json().get("task")) == (200, "duplicate", None)
-    assert stored("SELECT state, duplicates FROM deliveries") == [("ignored", 1)]
-    assert stored("SELECT * FROM tasks") == []
 
 
 def test_a_form_is_refused_saying_which_setting_to_change(client: TestClient, sender: Any) -> None:

@@ -17,11 +17,12 @@ import numpy as np
 from assets.context.chunking.chunks import language_of
 from assets.context.chunking.content import chunker_of, embedded_text
 from assets.context.indexing.cutting import cut_all
+from assets.context.models import set_aside
 from assets.context.store.batch import ContentBatch, Key
 from assets.context.store.contents import add_contents, chunks_of, find_contents
 from assets.context.store.vector_table import VectorTable
 from core.database import Database
-from core.embedding import Embedder, EmbedderUnavailable, Vectors
+from core.embedding import Embedded, Embedder, EmbedderUnavailable, embed_most
 
 BATCH_CHUNKS = 8192
 """A batch with this many chunks is written, in one transaction, as one segment of postings."""
@@ -137,24 +138,26 @@ class Ingest:
         if not batch.keys:
             return before
         began = time.perf_counter()
-        model, vectors = self._embed(batch.texts)
+        model, found = self._embed(batch.texts)
         rate = batch.chunks / (time.perf_counter() - began)
         self._batch = max(BATCH_LEAST, int(rate * BATCH_SECONDS))
         self._clock("embed")
         self._note(before, done)
-        return writer.submit(self._write, batch, model, vectors)
+        return writer.submit(self._write, batch, model, found)
 
-    def _write(self, batch: ContentBatch, model: Model | None, vectors: Vectors | None) -> "_Written":
+    def _write(self, batch: ContentBatch, model: Model | None, found: Embedded | None) -> "_Written":
         """Writes contents, chunks, postings and vectors in one transaction."""
         with self._database.team(self._team_id) as connection:
             ids, new = add_contents(connection, self._team_id, batch)
-            if model and vectors is not None:
+            if model and found is not None:
                 sizes = [len(lengths) for lengths in batch.lengths]
                 contents = np.repeat(np.array(ids, dtype=np.int64), sizes)
                 chunks = np.concatenate([np.arange(size, dtype=np.int64) for size in sizes])
-                model.table.insert(connection, self._team_id, contents, chunks, vectors)
+                model.table.insert(connection, self._team_id, contents, chunks, found.vectors)
+                refused = [(int(contents[at]), int(chunks[at]), why) for at, why in found.refused.items()]
+                set_aside.note(connection, self._team_id, model.table.model_id, refused)
         written = sum(len(lengths) for lengths, is_new in zip(batch.lengths, new, strict=True) if is_new)
-        return _Written(dict(zip(batch.keys, ids, strict=True)), written, 0 if vectors is None else len(vectors))
+        return _Written(dict(zip(batch.keys, ids, strict=True)), written, 0 if found is None else len(found.vectors))
 
     def _note(self, written: "Future[_Written] | None", done: Ingested) -> None:
         if written is None:
@@ -166,14 +169,14 @@ class Ingest:
         self._clock("store")
         self._on_step("stored")
 
-    def _embed(self, texts: Sequence[str]) -> tuple[Model | None, Vectors | None]:
+    def _embed(self, texts: Sequence[str]) -> tuple[Model | None, Embedded | None]:
         """The first available model and its vectors of the texts; (None, None) without texts or models."""
         if not texts:
             return None, None
         for model in self.models:
             if model.identity not in self.unavailable:
                 try:
-                    return model, model.embedder.embed_documents(texts)
+                    return model, embed_most(model.embedder, texts)
                 except EmbedderUnavailable as error:
                     self.unavailable[model.identity] = str(error)
         if self.unavailable:
@@ -191,12 +194,15 @@ class Ingest:
             with self._database.team(self._team_id) as connection:
                 found = chunks_of(connection, lacking[first : first + FILL_CONTENTS])
             try:  # outside of a transaction, since a model may be slow
-                vectors = model.embedder.embed_documents([embedded_text(chunk) for _, _, chunk in found])
+                embedded = embed_most(model.embedder, [embedded_text(chunk) for _, _, chunk in found])
             except EmbedderUnavailable as error:
                 self.unavailable[model.identity] = str(error)
                 return False
             with self._database.team(self._team_id) as connection:
-                model.table.insert(connection, self._team_id, [f[0] for f in found], [f[1] for f in found], vectors)
+                contents_of, chunks = [f[0] for f in found], [f[1] for f in found]
+                model.table.insert(connection, self._team_id, contents_of, chunks, embedded.vectors)
+                refused = [(contents_of[at], chunks[at], why) for at, why in embedded.refused.items()]
+                set_aside.note(connection, self._team_id, model.table.model_id, refused)
             self.embedded += len(found)
             self._on_step("embedded")
         return True

@@ -72,7 +72,7 @@ def _discard(database: Database, staged: Staged, gate: Gate) -> None:
         for model in models:
             if model.has_table and model.table:
                 table = sql.Identifier(model.table)
-                vectors = sql.SQL(quality.VECTORS).format(table=table)
+                vectors = sql.SQL(quality.VECTORS).format(table=table, model=sql.Literal(model.id))
                 connection.execute(
                     sql.SQL(_UNSOUND).format(table=table, vectors=vectors),
                     {"contents": contents, "width": model.width, "error": quality.LENGTH_ERROR},

@@ -31,7 +31,8 @@ ZERO_SHARE = 0.1
 ZEROS_ALWAYS = 2
 """A model gives a zero vector for a text without any token it knows, for example in an unknown script. At most
 `ZEROS_ALWAYS` chunks with words, or this share of them if that is more, may be such chunks; more mean that the model
-or its input is broken. Any other zero vector is an error."""
+or its input is broken. Any other zero vector is an error, but for texts that are set aside
+(`assets.context.models.set_aside`)."""
 
 LENGTH_ERROR = 0.01
 
@@ -49,13 +50,16 @@ VECTORS = """
 FROM chunks k JOIN contents c ON c.id = k.content_id
 LEFT JOIN {table} v ON v.content_id = k.content_id AND v.chunk = k.chunk
 LEFT JOIN LATERAL (SELECT vector_norm(v.embedding) AS norm, vector_dims(v.embedding) AS width) a ON true
+LEFT JOIN set_aside_texts s ON s.model_id = {model} AND s.content_id = k.content_id AND s.chunk = k.chunk
 WHERE k.content_id = ANY(%(contents)s)
 """
-_SOUND = """
+ZERO = "a.norm = 0 AND s.chunk IS NULL AND c.lengths[k.chunk + 1] > 0"
+"""A chunk with words whose vector is zero, but not since its text is set aside."""
+_SOUND = f"""
 SELECT count(*), count(*) FILTER (WHERE v.content_id IS NULL), count(*) FILTER (WHERE a.width <> %(width)s),
        count(*) FILTER (WHERE a.norm <> 0 AND NOT a.norm BETWEEN 1 - %(error)s AND 1 + %(error)s),
        count(*) FILTER (WHERE c.lengths[k.chunk + 1] > 0),
-       count(*) FILTER (WHERE a.norm = 0 AND c.lengths[k.chunk + 1] > 0)
+       count(*) FILTER (WHERE {ZERO})
 """
 _MODELS = """
 SELECT m.id, m.identity, m.state, m.dimensions, m.table_name, to_regclass(m.table_name) IS NOT NULL
@@ -68,7 +72,7 @@ SELECT path FROM source_files WHERE {versions.LIVE} AND path = ANY(%(paths)s) GR
 _PRESENT = f"""
 SELECT path FROM source_files WHERE {versions.LIVE} AND path = ANY(%(paths)s)
 """  # noqa: S608
-_ZEROS = "SELECT k.content_id, k.chunk " + VECTORS + "AND a.norm = 0 AND c.lengths[k.chunk + 1] > 0 ORDER BY 1, 2"
+_ZEROS = f"SELECT k.content_id, k.chunk {VECTORS} AND {ZERO} ORDER BY 1, 2"
 _HELD = f"SELECT count(*) FROM source_files WHERE {versions.LIVE}"  # noqa: S608
 _ALL_DOUBLED = f"SELECT path FROM source_files WHERE {versions.LIVE} GROUP BY path HAVING count(*) > 1 LIMIT 1000"  # noqa: S608
 _RECORDED = "SELECT files + skipped FROM index_versions WHERE team_id = %s AND source = %s AND version = %s"
@@ -247,13 +251,13 @@ class _Seen:
 
 
 def _measure(connection: Connection[TupleRow], contents: Sequence[int], model: ModelRow) -> _Seen:
-    statement = sql.SQL(_SOUND + VECTORS).format(table=sql.Identifier(model.table or ""))
+    statement = sql.SQL(_SOUND + VECTORS).format(table=sql.Identifier(model.table or ""), model=sql.Literal(model.id))
     parameters = {"contents": list(contents), "width": model.width, "error": LENGTH_ERROR}
     return _Seen(*(connection.execute(statement, parameters).fetchone() or (0,) * 6))
 
 
 def _zeros(connection: Connection[TupleRow], contents: Sequence[int], model: ModelRow) -> list[tuple[int, int]]:
-    statement = sql.SQL(_ZEROS).format(table=sql.Identifier(model.table or ""))
+    statement = sql.SQL(_ZEROS).format(table=sql.Identifier(model.table or ""), model=sql.Literal(model.id))
     return [(row[0], row[1]) for row in connection.execute(statement, {"contents": list(contents)}).fetchall()]
 
 

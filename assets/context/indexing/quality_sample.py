@@ -39,7 +39,7 @@ LIMIT %(most)s
 """
 _ZEROS = """
 SELECT count(*) FILTER (WHERE c.lengths[k.chunk + 1] > 0),
-       count(*) FILTER (WHERE a.norm = 0 AND c.lengths[k.chunk + 1] > 0) {vectors}
+       count(*) FILTER (WHERE {zero}) {vectors}
 """
 
 
@@ -93,9 +93,11 @@ def _vectors(connection: Connection[TupleRow], staged: Staged, model: ModelRow) 
         "error": quality.LENGTH_ERROR,
         "most": MOST_ROWS,
     }
-    vectors = sql.SQL(quality.VECTORS).format(table=sql.Identifier(model.table or ""))
+    vectors = sql.SQL(quality.VECTORS).format(table=sql.Identifier(model.table or ""), model=sql.Literal(model.id))
     found = connection.execute(sql.SQL(_VECTORS).format(vectors=vectors), parameters).fetchall()
-    counted = connection.execute(sql.SQL(_ZEROS).format(vectors=vectors), parameters).fetchone() or (0, 0)
+    counted = connection.execute(
+        sql.SQL(_ZEROS).format(vectors=vectors, zero=sql.SQL(quality.ZERO)), parameters
+    ).fetchone() or (0, 0)
     confirmed = sum(identity == model.identity for identity, _, _ in staged.confirmed_zeros)
     return found, (model.identity, quality.zeros_allowed(int(counted[0])), int(counted[1]), confirmed)
 

@@ -31,7 +31,7 @@ from assets.context.store.contents import read_chunks
 from assets.context.store.segments import merge_recent
 from assets.context.store.versions import FileRow, Version
 from core.database import Database
-from core.embedding import Embedder, EmbedderUnavailable
+from core.embedding import Embedder, EmbedderUnavailable, embed_most
 from core.git import (
     GitError,
     Repository,
@@ -277,7 +277,7 @@ class _Refresh:
         for model in self.ingest.models:
             mine = [(zero, chunk) for zero, chunk in zip(zeros, held, strict=True) if zero[0] == model.identity]
             if mine:
-                vectors = model.embedder.embed_documents([embedded_text(chunk) for _, chunk in mine])
+                vectors = embed_most(model.embedder, [embedded_text(chunk) for _, chunk in mine]).vectors
                 found += [zero for (zero, _), vector in zip(mine, vectors, strict=True) if not vector.any()]
         return found
 

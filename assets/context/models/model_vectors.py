@@ -13,6 +13,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from assets.context.chunking.content import embedded_text
+from assets.context.models import set_aside
 from assets.context.ranking.index import Index, Ints
 from assets.context.ranking.query import read_query
 from assets.context.ranking.rank import score
@@ -20,7 +21,7 @@ from assets.context.store import contents as store
 from assets.context.store.postgres import open_index
 from assets.context.store.vector_table import VectorTable
 from core.database import Database
-from core.embedding import Embedder, Vectors
+from core.embedding import Embedded, Embedder
 
 KEPT_QUERIES = 1000
 """Queries retained per source; the oldest are deleted first."""
@@ -95,10 +96,13 @@ def read_texts(database: Database, team_id: uuid.UUID, contents: Sequence[int]) 
     )
 
 
-def write_vectors(database: Database, identity: str, texts: Texts, vectors: Vectors) -> None:
-    """Writes the vectors of `texts`, shape (texts, width), in one transaction; existing ones are left unchanged."""
+def write_vectors(database: Database, identity: str, texts: Texts, found: Embedded) -> None:
+    """Writes the vectors of `texts` and what the model refused, in one transaction; existing ones stay."""
     with database.team(texts.team_id) as connection:
-        _table(connection, identity).insert(connection, texts.team_id, texts.contents, texts.chunks, vectors)
+        table = _table(connection, identity)
+        table.insert(connection, texts.team_id, texts.contents, texts.chunks, found.vectors)
+        refused = [(texts.contents[place], texts.chunks[place], why) for place, why in found.refused.items()]
+        set_aside.note(connection, texts.team_id, table.model_id, refused)
 
 
 def note_complete(connection: Connection[TupleRow], model_id: int) -> int:

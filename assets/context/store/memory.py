@@ -18,7 +18,7 @@ from assets.context.ranking.index import Floats, Ints, Manifest
 from assets.context.source.rules import read_rules
 from assets.context.source.skips import skip_content
 from assets.context.store.postings import PostingsBuilder
-from core.embedding import Embedder, Vectors
+from core.embedding import Embedder, Vectors, embed_most
 from core.git import Entry, Repository
 
 MOST_FILES = 20_000
@@ -155,7 +155,8 @@ class MemoryIndex:
             kept = _Vectors(np.zeros(shape, dtype=np.float32), np.zeros(self.manifest.documents, dtype=bool))
             self._vectors[embedder.identity] = kept
         if len(new := documents[~kept.made[documents]]):
-            kept.rows[new] = embedder.embed_documents([embedded_text(chunk) for chunk in self.chunks(new.tolist())])
+            texts = [embedded_text(chunk) for chunk in self.chunks(new.tolist())]
+            kept.rows[new] = embed_most(embedder, texts).vectors
             kept.made[new] = True
         rows: Vectors = kept.rows[documents]
         return rows

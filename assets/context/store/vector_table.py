@@ -68,6 +68,18 @@ class VectorTable:
         arrays = (binary.bigints(contents), binary.integers(chunks), binary.vectors(vectors, connection))
         connection.execute(statement, (team_id, *arrays))
 
+    def replace(
+        self, connection: Connection[TupleRow], contents: Sequence[int], chunks: Sequence[int], vectors: Vectors
+    ) -> None:
+        """Writes other vectors for (content, chunk)s that have one."""
+        statement = sql.SQL(
+            "UPDATE {} v SET embedding = u.embedding FROM unnest(%b::bigint[], %b::integer[], %b::vector[]) "
+            "AS u(content_id, chunk, embedding) WHERE (v.content_id, v.chunk) = (u.content_id, u.chunk)"
+        ).format(self.name)
+        binary.register(connection)
+        arrays = (binary.bigints(contents), binary.integers(chunks), binary.vectors(vectors, connection))
+        connection.execute(statement, arrays)
+
     def lacking(self, connection: Connection[TupleRow], contents: Sequence[int]) -> list[int]:
         """Those of `contents` that have chunks but no vectors of this model, ascending."""
         statement = sql.SQL(

@@ -19,7 +19,7 @@ from assets.context.models import model_vectors
 from assets.context.models.model_vectors import Lacking, Texts
 from assets.migrations.backfill.pace import SHARE, Pace
 from core.database import Database
-from core.embedding import Embedder, Vectors, WrongAnswer
+from core.embedding import Embedded, Embedder, WrongAnswer, embed_most, refuses_too_many
 
 MOST_PASSES = 50
 """Content that arrives during one pass is embedded by the next."""
@@ -61,11 +61,12 @@ def build(
 
     `share` is the part of the time in which it embeds (`pace.py`). `nice` is the niceness of the embedding threads
     alone (setpriority(2); on Linux it applies per thread). `batch_chunks` bounds what a kill makes embed again. `check`
-    is called before each call of the model and during rests, and may raise `Stopped`. Raises `EmbedderUnavailable`,
+    is called before each call of the model and during rests, and may raise `Stopped`. A text that the model refuses is
+    set aside. Raises `WrongAnswer` for a model that refuses many, `EmbedderUnavailable`,
     psycopg's errors, and `TimeoutError` when content arrives faster than it is embedded; what was written before stays.
     """
     identity = embedder.identity
-    began, in_model, chunks, total = time.monotonic(), 0.0, 0, 0
+    began, in_model, chunks, total, refused = time.monotonic(), 0.0, 0, 0, 0
     progress = Progress(0, 0, 0.0, 0.0)
     pace = Pace(share)
     for _ in range(MOST_PASSES):
@@ -81,11 +82,16 @@ def build(
         ):
             written: Future[int] | None = None
             for texts in _ahead(reader, database, _parts(left, lambda: pace.part(max(1, batch_chunks // 2)))):
-                vectors, spent = _embed(model, embedder, texts.texts, pace, check)
+                found, spent = _embed(model, embedder, texts.texts, pace, check)
                 in_model += spent
+                refused += len(found.refused)
+                if refuses_too_many(refused, total):
+                    raise WrongAnswer(
+                        f"{identity} refuses {refused} of {total} texts: {next(iter(found.refused.values()))}"
+                    )
                 if written is not None:
                     chunks += written.result()
-                written = writer.submit(_write, database, identity, texts, vectors)
+                written = writer.submit(_write, database, identity, texts, found)
                 progress = Progress(chunks, total, time.monotonic() - began, in_model)
                 on_progress(progress)
             if written is not None:
@@ -99,25 +105,28 @@ def build(
 
 def _embed(
     model: ThreadPoolExecutor, embedder: Embedder, texts: Sequence[str], pace: Pace, check: Callable[[], None]
-) -> tuple[Vectors, float]:
+) -> tuple[Embedded, float]:
     """The vectors of `texts` and the seconds spent in the model, which gets slices with rests in between."""
     # Sorted by length, since a slice is padded to its longest text.
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
     found = np.empty((len(texts), embedder.dimensions), dtype=np.float32)
     done, seconds = 0, 0.0
+    refused: dict[int, str] = {}
     while done < len(texts):
         places = order[done : done + pace.slice(len(texts) - done)]
         pace.rest(check)
         began = time.monotonic()
-        vectors = model.submit(embedder.embed_documents, [texts[place] for place in places]).result()
+        given = model.submit(embed_most, embedder, [texts[place] for place in places]).result()
+        vectors = given.vectors
         spent = time.monotonic() - began
         pace.embedded(len(places), spent)
         if vectors.shape != (len(places), embedder.dimensions):
             raise WrongAnswer(f"{embedder.identity} gave vectors of shape {vectors.shape} for {len(places)} texts")
         found[places] = vectors
+        refused |= {places[at]: reason for at, reason in given.refused.items()}
         done += len(places)
         seconds += spent
-    return found, seconds
+    return Embedded(found, refused), seconds
 
 
 def _lower_priority(nice: int) -> None:
@@ -126,8 +135,8 @@ def _lower_priority(nice: int) -> None:
         os.setpriority(os.PRIO_PROCESS, own, max(nice, os.getpriority(os.PRIO_PROCESS, own)))
 
 
-def _write(database: Database, identity: str, texts: Texts, vectors: Vectors) -> int:
-    model_vectors.write_vectors(database, identity, texts, vectors)
+def _write(database: Database, identity: str, texts: Texts, found: Embedded) -> int:
+    model_vectors.write_vectors(database, identity, texts, found)
     return len(texts.texts)
 
 

@@ -11,7 +11,7 @@ from assets.context.models import model_vectors
 from assets.context.store import binary
 from assets.migrations.retirement import archive
 from core.database import Database
-from core.embedding import Embedder, WrongAnswer
+from core.embedding import Embedder, WrongAnswer, embed_most
 from core.embedding.catalogue import Entry
 from core.embedding.known_answers import LEAST_SIMILARITY
 
@@ -43,7 +43,7 @@ def check_stored(database: Database, embedder: Embedder, entry: Entry) -> int:
         keys = zip(found.contents, found.chunks, strict=True)
         pairs += [(text, key) for text, key in zip(found.texts, keys, strict=True) if key in stored]
     pairs = pairs[:: max(1, len(pairs) // SAMPLE_CHUNKS)][:SAMPLE_CHUNKS]
-    now = embedder.embed_documents([text for text, _ in pairs])
+    now = embed_most(embedder, [text for text, _ in pairs]).vectors
     before = np.array([stored[key] for _, key in pairs])
     alike = np.einsum("ij,ij->i", now, before)
     wrong = int(((alike < LEAST_SIMILARITY) & (now.any(axis=1) | before.any(axis=1))).sum())

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from assets.context.models import model_vectors
+from assets.context.models import model_vectors, set_aside
 from assets.migrations.backfill.build import Progress, build
 from assets.migrations.backfill.spot_check import check_stored
 from assets.migrations.lifecycle import record
@@ -64,6 +64,9 @@ def backfill(platform: Platform, migration: Migration, check: Callable[[], None]
     built = {name: body[name] for name in copied} | {"compared_anew": compared}
     with database.system() as connection:
         model_vectors.note_complete(connection, migration.new_model)
+        if (aside := set_aside.read(connection, migration.new_model)).count:
+            built["set_aside"] = {"texts": aside.count, "reason": aside.reason}
+            tell(f"{migration.new_name}: {aside}")
         record.get(connection, migration.id, lock=True)
         record.note(connection, migration.id, "built", built)
         record.move(connection, migration, MigrationState.SHADOWING)

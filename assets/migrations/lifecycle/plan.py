@@ -13,7 +13,7 @@ from assets.context.store.vector_index import NEIGHBOURS
 from assets.context.store.vector_search import EXACT_MOST
 from assets.migrations.retirement import archive
 from core.database import Database
-from core.embedding import Embedder
+from core.embedding import Embedder, embed_most
 from core.embedding.account import Cost
 from core.embedding.catalogue import Entry
 
@@ -59,11 +59,11 @@ def make_plan(database: Database, old: Entry, new: Entry, embedder: Embedder) ->
             break
         texts += model_vectors.read_texts(database, content.team_id, [content.content_id]).texts[:16]
     texts = texts[:SAMPLE_CHUNKS]
-    embedder.embed_documents(texts[:2] or ["warm up"])
+    embed_most(embedder, texts[:2] or ["warm up"])
     counted = _tokens_so_far(embedder)
     began = time.perf_counter()
     if texts:
-        embedder.embed_documents(texts)
+        embed_most(embedder, texts)
     seconds = time.perf_counter() - began
     chunks = sum(content.chunks for content in left)
     tokens = round(chunks * _tokens(embedder, texts, counted) / max(1, len(texts)))

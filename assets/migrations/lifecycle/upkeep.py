@@ -7,7 +7,7 @@ Idempotent; a model whose server does not answer is skipped until the next call.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from assets.context.models import model_vectors
+from assets.context.models import model_vectors, set_aside
 from assets.migrations.backfill.build import build
 from assets.migrations.lifecycle import record
 from assets.migrations.retirement.archive import ArchiveFailed
@@ -49,6 +49,7 @@ def keep_models(platform: Platform, *, tell: Callable[[str], None] = lambda text
             # Not the cached one: threads of a local model inherit the niceness of the thread that creates them.
             embedder = catalogue.opened(entry, threads=platform.settings.embedding_threads)
             done = build(platform.database, embedder, nice=NICE)
+            tried, rest = set_aside.try_again(platform.database, embedder)
         except EmbedderUnavailable as error:
             left.append((entry.name, str(error)))
             continue
@@ -57,6 +58,8 @@ def keep_models(platform: Platform, *, tell: Callable[[str], None] = lambda text
         if done.chunks:
             tell(f"{entry.name}: embedded {done.chunks} chunks that it lacked")
             embedded.append((entry.name, done.chunks))
+        if tried or rest.count:
+            tell(f"{entry.name}: {tried} texts that were set aside have vectors now; {rest or 'none is left'}")
     busy = {migration.old_model, migration.new_model} if migration and migration.is_open else set()
     for entry in _leaving(platform):
         if entry.id in busy:

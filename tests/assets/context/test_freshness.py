@@ -78,6 +78,29 @@ def test_the_status_shows_waiting_changes_and_the_lag_of_the_last_one(
     assert model.lag_seconds >= found.lag_seconds - 0.01
 
 
+def test_an_index_is_fresh_only_while_somebody_has_looked_at_its_source(
+    database: Database, history: Any, refresh: Refresh
+) -> None:
+    history.commit({"a.py": "x = 1\n"})
+    refresh()
+    assert 0 <= (fresh(database).look_seconds or -1) < 300
+    with database.system() as connection:
+        connection.execute("UPDATE source_indexes SET checked_at = now() - interval '2 hours'")
+    found = fresh(database)
+    assert (found.state, round((found.look_seconds or 0) / 3600), found.look_error) == ("unchecked", 2, None)
+    with database.system() as connection:  # a sweep has tried to look, in vain
+        connection.execute(
+            "INSERT INTO sweeps (team_id, service, project, source, since, failures, error) "
+            "VALUES (%s, 'git', 'demo', 'demo', now(), 3, 'cannot be reached')",
+            (DEFAULT_TEAM,),
+        )
+    assert (fresh(database).state, fresh(database).look_error) == ("unchecked", "cannot be reached")
+    with database.system() as connection:
+        connection.execute("UPDATE sweeps SET swept_at = now(), failures = 0, error = NULL")
+    assert (fresh(database).state, fresh(database).look_error) == ("fresh", None)
+    assert (fresh(database).look_seconds or 0) < 300
+
+
 def test_a_change_that_was_indexed_before_it_was_announced_waits_for_nothing(
     database: Database, history: Any, refresh: Refresh, announce: Callable[..., None]
 ) -> None:

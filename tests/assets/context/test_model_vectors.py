@@ -9,7 +9,7 @@ from assets.context.models import model_vectors
 from assets.context.models.model_vectors import asked_queries, lacking, note_query
 from assets.context.source.sources import add_source
 from core.database import Database
-from core.embedding import Embedder, EmbedderUnavailable, catalogue
+from core.embedding import Embedder, EmbedderUnavailable, catalogue, embed_most
 from core.embedding.hashing import HashingEmbedder
 from core.embedding.spec import BUILT_IN
 from core.teams import DEFAULT_TEAM
@@ -53,8 +53,8 @@ def test_written_contents_are_not_listed_again_and_an_index_is_covered_once_all_
             assert model_vectors.note_complete(connection, model.id) == 0
         texts = model_vectors.read_texts(database, DEFAULT_TEAM, [content.content_id for content in part])
         for _ in range(2):  # again changes nothing
-            vectors = embedder.embed_documents(texts.texts)
-            model_vectors.write_vectors(database, model.identity, texts, vectors)
+            found = embed_most(embedder, texts.texts)
+            model_vectors.write_vectors(database, model.identity, texts, found)
     with database.system() as connection:
         assert lacking(connection, model.identity) == []
         assert model_vectors.note_complete(connection, model.id) == 1

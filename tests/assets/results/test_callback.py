@@ -100,8 +100,9 @@ def test_an_outcome_is_told_once_with_what_became_of_it(world: World, receiver: 
         "source": "shop",
         "state": "resolved",
         "verdict": "pass",
+        "draft_because": [],
         "ticket": {"service": "gitea", "project": "acme/shop", "key": attempt.task.ticket_key, "url": None},
-        "publication": {"target": "gitea:acme/shop", "state": "published", "location": pull.url},
+        "publication": {"target": "gitea:acme/shop", "state": "published", "location": pull.url, "reason": None},
     }
     assert due(world) == 0
 
