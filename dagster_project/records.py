@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,14 @@ def parts_file(settings: Settings) -> Path:
 
 def running_platform(settings: Settings) -> dict[str, object] | None:
     """The content of `platform.json` if the supervisor that wrote it still runs, else None."""
-    state = _read(platform_file(settings))
+    state = _stored(settings, platform_file)
     name = ProcessName.read(state.get("process"))
     return state if name is not None and name.runs() else None
 
 
 def read_record(settings: Settings) -> PlatformRecord | None:
     """What the last supervisor on this home folder wrote; None if it stopped everything itself."""
-    stored = _read(parts_file(settings))
+    stored = _stored(settings, parts_file)
     supervisor = ProcessName.read(stored.get("supervisor"))
     if supervisor is None:
         return None
@@ -153,6 +153,14 @@ def write(path: Path, value: dict[str, Any]) -> None:
     partial.write_text(json.dumps(value, indent=2), encoding="utf-8")
     partial.chmod(0o600)
     partial.replace(path)
+
+
+def _stored(settings: Settings, place: Callable[[Settings], Path]) -> dict[str, Any]:
+    """What a file of the folder `run` holds; nothing where that folder cannot be made, since nothing runs there."""
+    try:
+        return _read(place(settings))
+    except OSError:
+        return {}
 
 
 def _read(path: Path) -> dict[str, Any]:
