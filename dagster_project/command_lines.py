@@ -23,7 +23,12 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
     stock = settings.run_launcher == "stock"
     code_server = ["dagster", "api", "grpc"] if stock else ["dagster_project.code_server"]
     found = [
-        Child("gateway", [python, "-m", "gateway"], lambda: answers(f"{gateway}/readyz")),
+        Child(
+            "gateway",
+            [python, "-m", "gateway"],
+            lambda: answers(f"{gateway}/readyz"),
+            alive=lambda: answers(f"{gateway}/healthz"),
+        ),
         Child(
             "code-server",
             [python, "-m", *code_server, "--socket", str(code), "--location-name", "penstock",
@@ -57,6 +62,7 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
                  "--log-level", "warning"],
                 lambda: answers(f"http://{host}:{port}/server_info"),
                 DAGSTER_GRACE,
+                alive=lambda: answers(f"http://{host}:{port}/server_info"),
                 forks=True,
             )
         )  # fmt: skip

@@ -21,6 +21,9 @@ STEADY_SECONDS = 60.0
 """A part that has run for so long is restarted soon when it ends."""
 FAILING = 4
 """A part that has ended so often, with no steady time between, is said to fail."""
+ASK_SECONDS = 15.0
+MOST_UNANSWERED = 6
+"""A part that does not answer so often in a row hangs, and is ended. A busy machine is slow, but not for so long."""
 TRUSTED_SECONDS = 10.0
 """A failing part counts as up only after so long."""
 
@@ -51,6 +54,9 @@ class Restarts:
     """When it started, in seconds since the epoch."""
     answered: bool = False
     """Whether it has answered since its start."""
+    asked_at: float = 0.0
+    unanswered: int = 0
+    """How often in a row it has not answered when it was asked whether it is alive."""
 
     def steady(self, now: float) -> None:
         if now - self.started_at > STEADY_SECONDS:
@@ -70,6 +76,7 @@ class Restarts:
 
     def started(self, now: float) -> None:
         self.restart_at, self.started_at, self.answered = 0.0, now, False
+        self.asked_at, self.unanswered = now, 0
         self.starts, self.since = self.starts + 1, time.time()
 
     def state(self, now: float, ended: bool) -> PartState:
@@ -83,12 +90,14 @@ class Restarts:
 
 @dataclass
 class Child:
-    """One process of the platform. `ready` says whether it answers, `grace` how many seconds it may take to stop."""
+    """One process of the platform. `ready` says whether it answers, `grace` how many seconds it may take to stop.
+    `alive` is asked again and again while it runs; None for a part of which only its end can be seen."""
 
     name: str
     argv: list[str]
     ready: Callable[[], bool]
     grace: float = 10.0
+    alive: Callable[[], bool] | None = None
     forks: bool = False
     """Whether it needs what the supervisor imports for several, and may begin as a fork of it."""
     process: subprocess.Popen[bytes] | Forked | None = None
@@ -98,6 +107,15 @@ class Child:
     def pid(self) -> int | None:
         """None before the first start."""
         return self.process.pid if self.process else None
+
+    def hangs(self, now: float) -> bool:
+        """Asks it from time to time; whether it has been silent for so long that it must be ended."""
+        restarts = self.restarts
+        if self.alive is None or not restarts.answered or now - restarts.asked_at < ASK_SECONDS:
+            return False
+        restarts.asked_at = now
+        restarts.unanswered = 0 if self.alive() else restarts.unanswered + 1
+        return restarts.unanswered >= MOST_UNANSWERED
 
     def ended(self) -> str | None:
         """How it ended, in words; None while it runs."""
@@ -122,6 +140,9 @@ class EmbeddedDatabase:
     @property
     def pid(self) -> int:
         return self.server.pid
+
+    def hangs(self, _now: float) -> bool:
+        return False  # it sees to its own processes
 
     def ready(self) -> bool:
         return True  # a start returns when it answers

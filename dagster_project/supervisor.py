@@ -272,6 +272,9 @@ class Supervisor:
                 restarts.answered = True
                 again = " again" if restarts.starts > 1 else ""
                 self._say(f"{part.name} is up{again} ({now - restarts.started_at:.1f} s)")
+            if part.hangs(now) and isinstance(part, Child):
+                self._say(f"{part.name} has not answered {restarts.unanswered} times in a row: it is ended")
+                _signal(part, signal.SIGKILL)
         elif not restarts.restart_at:
             self._plan_restart(part, f"{part.name} {ended}; restarting", now)
         elif now >= restarts.restart_at:
