@@ -120,10 +120,10 @@ def doctor(as_json: AsJson = False) -> None:
         check(name, state, detail)
     if running and running.get("launcher_problem"):
         check("run launcher", "degraded", "Dagster's own; `penstock up` printed why the warm one does not work")
-    for finding in machine_checks(settings, running=bool(running)):
-        check(*finding)
     database, place = _database(settings, running)
     check("database", database, place)
+    for finding in machine_checks(settings, running=bool(running)):
+        check(*finding)
     if settings.event_log == "kafka":
         check("kafka", *_kafka(settings))
     if settings.oidc_issuer:

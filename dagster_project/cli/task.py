@@ -22,8 +22,6 @@ tasks = typer.Typer(
 
 MOST_LINES = 40
 """Lines of an answer that `task show` shows."""
-PUBLISHING_SECONDS = 60.0
-"""How long `watch` waits for the first try to publish what a closed task has made."""
 
 TaskId = Annotated[str, typer.Argument(help="The task's id or its first characters.", metavar="ID")]
 
@@ -102,16 +100,16 @@ def _nothing(state: TaskState | None, source: str | None) -> str:
     return f"No task {which}. `penstock task list` shows all."
 
 
+def _brief(task: Any) -> dict[str, Any]:
+    names = ("id", "state", "reason", "attempt", "source", "title", "url", "event_id", "created_at", "updated_at")
+    return {name: getattr(task, name) for name in names}
+
+
 def _told(ending: "Ending | None") -> dict[str, str | None]:
     """What became of a task's result, for JSON."""
     if ending is None:
         return {"publication": None, "result": None}
     return {"publication": ending.publication, "result": ending.sentence() or None}
-
-
-def _brief(task: Any) -> dict[str, Any]:
-    names = ("id", "state", "reason", "attempt", "source", "title", "url", "event_id", "created_at", "updated_at")
-    return {name: getattr(task, name) for name in names}
 
 
 @tasks.command()
@@ -250,6 +248,10 @@ def merged(team: TeamName = None, as_json: AsJson = False) -> None:
         rows,
         empty="No patch has been published yet.",
     )
+
+
+PUBLISHING_SECONDS = 60.0
+"""How long `watch` waits for the first try to publish what a closed task has made."""
 
 
 @tasks.command()
