@@ -33,11 +33,13 @@ def up(
     ] = None,
 ) -> None:
     """Start the gateway, the Dagster webserver and daemon, and the embedded database unless another is configured."""
+    from core.home_checks import require
     from core.settings import load_settings
     from dagster_project.cli import up as steps
 
     ports = {"gateway_port": port, "dagster_port": dagster_port}
     settings = load_settings(**{name: value for name, value in ports.items() if value is not None})
+    require(settings.home, database=settings.database_url is None)
     if settings.signing_key:
         check_signing(settings)
     if detach and not exit_when_ready:
