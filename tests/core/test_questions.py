@@ -83,6 +83,14 @@ class Waiting:
             return [(one.author, one.body, one.state, one.attempt) for one in list_answers(connection, self.id)]
 
     def outcomes(self) -> list[tuple[str, int]]:
+        """How attempts ended; that a task waits is no outcome."""
+        return [one for one in self._told() if one[0] != tasks.WAITS]
+
+    def waits(self) -> list[int]:
+        """The attempts that were told to wait."""
+        return [attempt for kind, attempt in self._told() if kind == tasks.WAITS]
+
+    def _told(self) -> list[tuple[str, int]]:
         records = self.log.read(OUTCOMES, {}, limit=100, wait=0).records
         return [(record.event.type, int(record.event.data["attempt"])) for record in records]
 
@@ -108,7 +116,7 @@ def test_a_waiting_task_holds_no_lease_and_no_run_can_touch_it(waiting: Waiting)
     with pytest.raises(LeaseRefused, match="is waiting"):
         waiting.claim("another")
     assert waiting.state() == ("waiting", 1)
-    assert waiting.outcomes() == []
+    assert (waiting.waits(), waiting.outcomes()) == ([1], [])
 
 
 def test_an_answer_is_part_of_the_next_attempts_text_and_a_repeat_changes_nothing(waiting: Waiting) -> None:
