@@ -113,7 +113,7 @@ def test_a_waiting_task_holds_no_lease_and_no_run_can_touch_it(waiting: Waiting)
         attempt.record("action", {})
     attempt.fail("an error after the question was stored")
     attempt.give_back()
-    with pytest.raises(LeaseRefused, match="is waiting"):
+    with pytest.raises(LeaseRefused, match="waits for an answer"):
         waiting.claim("another")
     assert waiting.state() == ("waiting", 1)
     assert (waiting.waits(), waiting.outcomes()) == ([1], [])
