@@ -26,6 +26,9 @@ from sandbox.environments.languages.rust_inline_tests import test_code_changed
 MOST_RIVALS = 6
 AS_NATURAL = 0.25
 """A survivor is a rival when its naturalness is at least this part of the candidate's."""
+CROWD = 20
+"""With more other edits that make the failing tests pass, these tests say too little about what is right: on the
+development cases of real bugs, one of six patches found among so many was right, and seven of eight others."""
 MOST_SECONDS = 30.0
 LEAST_SECONDS = 1.0
 LEAST_COMPARED = 0.5
@@ -120,7 +123,17 @@ def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate
     notes = list(measurement.notes[:5])
     attempt.record("observed", {"calls": len(measurement.calls), "compared": compared, "notes": notes})
     attempt.findings.spent("measure", began)
-    return _judged(measurement, number)
+    judged = _judged(measurement, number)
+    crowd = crowd_doubt(attempt.findings.survivors - 1)
+    return judged if crowd is None else Scrutiny((*judged.doubts, crowd), judged.supports)
+
+
+def crowd_doubt(others: int) -> Doubt | None:
+    """A doubt where too many `others` make the failing tests pass as well."""
+    if others <= CROWD:
+        return None
+    detail = f"{others} other edits make the failing tests pass too: the tests do not say which of them is right."
+    return Doubt(kind="open-tests", detail=detail, origin="rival")
 
 
 def _judged(measurement: Measurement, number: int) -> Scrutiny:

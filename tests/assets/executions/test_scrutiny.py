@@ -2,7 +2,14 @@
 
 import pytest
 
-from assets.executions.attempt.scrutiny import LEAST_COMPARED, _changed_tests, _compared_enough, _judged
+from assets.executions.attempt.scrutiny import (
+    CROWD,
+    LEAST_COMPARED,
+    _changed_tests,
+    _compared_enough,
+    _judged,
+    crowd_doubt,
+)
 from assets.executions.judging.behaviour.measure import Measured, MeasuredCall, Measurement, Result
 from assets.executions.judging.verify import Change
 
@@ -30,6 +37,12 @@ def test_a_rival_that_could_not_be_compared_makes_a_draft() -> None:
     assert [d.kind for d in _judged(Measurement(calls=CALLS, patches=(whole, none)), 0).doubts] == ["not-measured"]
     assert [d.kind for d in _judged(Measurement(calls=CALLS, patches=(whole, none)), 1).doubts] == ["not-measured"]
     assert [d.kind for d in _judged(Measurement(), 0).doubts] == ["not-measured"]
+
+
+def test_a_patch_that_is_one_of_many_is_good_for_a_draft() -> None:
+    doubt = crowd_doubt(CROWD + 1)
+    assert doubt is not None and doubt.severity == "draft" and f"{CROWD + 1} other edits" in doubt.detail
+    assert crowd_doubt(CROWD) is None and crowd_doubt(0) is None and crowd_doubt(-1) is None
 
 
 RUST = """pub fn two() -> i32 { 3 }
