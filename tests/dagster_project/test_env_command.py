@@ -158,7 +158,7 @@ def test_the_tests_of_another_language_are_run_and_named(go: Path) -> None:
     assert done.exit_code == 1
     assert "failed  sums_test.go::TestAdd (sums_test.go:7)" in done.output
     assert "wrong sum" in done.output
-    assert "1 failed, 1 passed" in done.output
+    assert "\n1 failed in " in done.output, "building is no test"
     found = json.loads(run("test", "--repo", str(go), "--json").stdout)
     assert found["places"]["sums_test.go::TestAdd"] == {"path": "sums_test.go", "line": 7}
     assert found["packages"]["cached"] is True
