@@ -716,6 +716,12 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(f"setting {name!r} ({_origin(name, in_file, {})}): {first['msg']}") from error
 
 
+def bare_settings() -> Settings:
+    """The home folder, and otherwise defaults, whatever file and environment say: for what must work on a platform that
+    runs while its settings are broken."""
+    return Settings.model_construct(home=_home_from_environment())
+
+
 def _read_file(file: Path) -> dict[str, Any]:
     """The settings in the file; none if there is no file. Raises `SettingsError`."""
     from core.unknown_settings import nearest

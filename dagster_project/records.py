@@ -161,6 +161,8 @@ def write(path: Path, value: dict[str, Any]) -> None:
 
 def _read(settings: Settings, file: Callable[[Settings], Path]) -> dict[str, Any]:
     """Empty if there is no such file, or no folder for it can be made."""
+    if not settings.home.is_dir():
+        return {}  # a name that was mistyped makes no folder
     try:
         value = json.loads(file(settings).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -119,7 +119,7 @@ class Supervisor:
         """Starts all processes and returns when they answer, or when `request_stop` was called. If one fails, stops the
         others and raises `StartFailed`."""
         records.platform_file(self.settings).unlink(missing_ok=True)
-        self._logs.mkdir(parents=True, exist_ok=True)
+        self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._check_launcher()
         instance.write(self.settings)
         deadline = time.monotonic() + timeout

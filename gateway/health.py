@@ -1,12 +1,16 @@
 """Liveness, readiness and metrics."""
 
+import threading
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import psycopg
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from core.database import Database
 from core.database.schema import missing
 from core.events import DEFAULT_TEAM, TOPICS
 from core.health.eval_status import read_status
@@ -17,6 +21,10 @@ from core.health.migration_health import read_health
 from core.states import TaskState
 from gateway.problems import Refused, documented
 from gateway.state import Gateway, TheGateway, TheTeam
+
+PATIENCE = 5.0
+_lock = threading.Lock()
+_asked: "WeakKeyDictionary[Database, Future[Readiness]]" = WeakKeyDictionary()
 
 open_router = APIRouter(tags=["health"])
 router = APIRouter(tags=["health"])
@@ -49,6 +57,27 @@ def ready(response: Response, gateway: TheGateway) -> Readiness:
 
 
 def readiness_of(gateway: Gateway) -> Readiness:
+    """Asks the database, for at most `PATIENCE` seconds. While one question has no answer, no second one is asked."""
+    with _lock:
+        asked = _asked.get(gateway.database)
+        if asked is None or asked.done():
+            asked = _asked[gateway.database] = Future()
+            # A daemon thread, since a server that hangs must not keep this process from ending.
+            threading.Thread(target=_answer, args=(gateway, asked), name="readiness", daemon=True).start()
+    try:
+        return asked.result(PATIENCE)
+    except TimeoutError:
+        return Readiness(status="not ready", database=f"does not answer within {PATIENCE:.0f} s", db_schema="unknown")
+
+
+def _answer(gateway: Gateway, asked: "Future[Readiness]") -> None:
+    try:
+        asked.set_result(_asked_directly(gateway))
+    except BaseException as error:
+        asked.set_exception(error)
+
+
+def _asked_directly(gateway: Gateway) -> Readiness:
     try:
         with gateway.database.system() as connection:
             lacking = missing(connection)

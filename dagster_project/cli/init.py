@@ -108,14 +108,22 @@ def _where(given: list[str] | None, asks: bool) -> "Repositories":
     from dagster_project.first_settings import CannotBegin, find_repositories
 
     if given or not asks:
+        if given and not any(one.strip() for one in given):
+            raise typer.BadParameter(
+                "is empty: name a folder or an address, or leave it out", param_hint="--repositories"
+            )
         try:
             return find_repositories(given or ())
         except CannotBegin as error:
             raise typer.BadParameter(str(error), param_hint="--repositories") from error
-    here = str(Path.cwd())
+    here: str | None = str(Path.cwd())
+    try:
+        find_repositories([str(here)])
+    except CannotBegin:
+        here = None  # no default that would be refused
     while True:
         note("Where are your repositories? One, a folder of them, or an https or ssh URL; several with spaces between.")
-        said = typer.prompt("repositories", default=shlex.quote(here), err=True)
+        said = typer.prompt("repositories", default=shlex.quote(here) if here else None, err=True)
         try:
             return find_repositories(shlex.split(said))
         except ValueError as error:

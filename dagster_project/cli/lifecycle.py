@@ -20,13 +20,29 @@ GRACE_SECONDS = 10.0
 Part = Annotated[str, typer.Argument(help="As `penstock status` names it: gateway, daemon, database, …")]
 
 
+def settings_of_platform() -> "Settings":
+    """The settings; the home folder alone where they are broken and a platform runs there, or has left parts.
+
+    Raises `core.settings.SettingsError` if none does."""
+    from core.settings import SettingsError, bare_settings, load_settings
+    from dagster_project.records import read_record
+
+    try:
+        return load_settings()
+    except SettingsError as error:
+        bare = bare_settings()
+        if read_record(bare) is None:
+            raise
+        note(f"the settings cannot be used, but a platform was started here before: {error}")
+        return bare
+
+
 def down() -> None:
     """Stop the platform, or end what a killed `penstock up` left running."""
     from core.processes import await_end
-    from core.settings import load_settings
     from dagster_project.records import end_left, read_record
 
-    settings = load_settings()
+    settings = settings_of_platform()
     record = read_record(settings)
     if record is not None and record.supervisor.send(signal.SIGTERM):
         if await_end([record.supervisor], STOP_SECONDS):
@@ -56,10 +72,9 @@ def _stop_database(settings: "Settings") -> bool:
 
 def status(as_json: AsJson = False) -> None:
     """Show each part of the platform: its state, process, uptime and restarts. Exit code 1 unless all are up."""
-    from core.settings import load_settings
     from dagster_project.part_states import duration, platform_state
 
-    settings = load_settings()
+    settings = settings_of_platform()
     found = platform_state(settings)
     if as_json:
         data(found.as_json())
@@ -80,10 +95,9 @@ def status(as_json: AsJson = False) -> None:
 
 def restart(part: Part) -> None:
     """Restart one part of the platform. Runs at work when `warm` is restarted go on from their last step."""
-    from core.settings import load_settings
     from dagster_project.parts import PartState
 
-    settings = load_settings()
+    settings = settings_of_platform()
     record, old = _find(settings, part)
     _end(part, old.process)
     deadline = time.monotonic() + RESTART_SECONDS
@@ -132,10 +146,9 @@ def logs(
     lines: Annotated[int, typer.Option("-n", min=0, max=100_000, help="Show the last so many lines of each.")] = 20,
 ) -> None:
     """Show the logs of the platform's parts."""
-    from core.settings import load_settings
     from dagster_project.cli.log_files import files, show
 
-    settings = load_settings()
+    settings = settings_of_platform()
     found = files(settings)
     if part is not None:
         if part not in found:

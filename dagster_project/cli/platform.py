@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dagster_project.cli.output import AsJson, CommandFailed, data, line, table
+from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -39,6 +39,13 @@ def up(
 
     ports = {"gateway_port": port, "dagster_port": dagster_port}
     settings = load_settings(**{name: value for name, value in ports.items() if value is not None})
+    if webserver and 0 != settings.gateway_port == settings.dagster_port:
+        raise CommandFailed(
+            f"gateway and Dagster UI cannot both have port {settings.gateway_port}: give another to --port or "
+            "--dagster-port (or to the settings gateway_port and dagster_port)"
+        )
+    if settings.engine in ("model", "hybrid") and not settings.chat_model:
+        note(f"the engine {settings.engine} has no chat model yet, so tasks will fail: set PENSTOCK_CHAT_MODEL")
     require(settings.home, database=settings.database_url is None)
     if settings.signing_key:
         check_signing(settings)
@@ -79,13 +86,17 @@ def _signing(settings: "Settings") -> list[tuple[str, str]]:
 def doctor(as_json: AsJson = False) -> None:
     """Show what is installed, running or missing, how to install what is missing, and every setting with its origin."""
     from core.chat.probe import chat_states
-    from core.settings import describe, load_settings
+    from core.settings import SettingsError, describe, load_settings
     from dagster_project.cli.machine_checks import NEEDED, machine_checks
     from dagster_project.records import running_platform
     from sandbox import KUBERNETES, backend_named, backends
     from sandbox.memory_group import parent_group
 
-    settings = load_settings()
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        _without_settings(error)
+        raise
     checks: list[dict[str, str]] = []
 
     def check(name: str, state: str, detail: str) -> None:
@@ -153,6 +164,16 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+def _without_settings(error: Exception) -> None:
+    """Shows the parts of a platform that runs although its settings are broken."""
+    from core.settings import bare_settings
+
+    found = [row for row in _parts(bare_settings()) if row[1] != "stopped"]
+    if found:
+        table(["check", "state", "detail"], [[*row] for row in found], empty="")
+        note("parts that are started anew will fail until the settings are mended:")
+
+
 def _database(settings: "Settings", running: "dict[str, object] | None") -> tuple[str, str]:
     """Whether the database answers a query; the embedded one runs only as long as something uses it."""
     from dagster_project.part_states import database_problem, embedded_url
@@ -168,7 +189,7 @@ def _database(settings: "Settings", running: "dict[str, object] | None") -> tupl
     if url is None:
         return "stopped", f"{place}; it starts with the first command that needs it"
     if problem := database_problem(url):
-        later = "; the platform starts it again" if embedded and running else ""
+        later = "; the platform starts it again if its process has ended" if embedded and running else ""
         return "missing", f"{place}, does not answer{later}: {problem}"
     return "ok", f"{place}, answers a query"
 
@@ -192,7 +213,8 @@ def _parts(settings: "Settings") -> list[tuple[str, str, str]]:
             (
                 f"part {one.part}",
                 "degraded",
-                f"{one.state}, restarted {one.restarts} times; see `penstock logs {one.part}`",
+                f"{one.state}, restarted {one.restarts} times{f': {one.detail}' if one.detail else ''}; "
+                f"see `penstock logs {one.part}`",
             )
             for one in bad
         ),

@@ -59,9 +59,13 @@ def send(
             timeout=30,
         )
     except httpx.TransportError as error:
-        raise CommandFailed(
-            f"no gateway answers at {url} ({error}): start the platform with `penstock up`, or give --url"
-        ) from error
+        running = running_platform(settings)
+        how = (
+            "the platform runs, so its gateway may be starting again: `penstock status` shows it"
+            if running and str(running.get("gateway")) == url
+            else "start the platform with `penstock up`, or give --url"
+        )
+        raise CommandFailed(f"no gateway answers at {url} ({error}): {how}") from error
     try:
         answer: Any = response.json()
     except ValueError:

@@ -10,7 +10,7 @@ import typer
 
 from core.states import TaskState
 from dagster_project.cli.access import TeamName, access_errors, command_user, team_of
-from dagster_project.cli.output import AsJson, CommandFailed, data, line, table
+from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
 
 if TYPE_CHECKING:
     from core.database import Database
@@ -87,10 +87,23 @@ def list_(
         empty=_nothing(state, source),
         short={"id": 8},
     )
+    if any(one.state in (TaskState.QUEUED, TaskState.RUNNING) for one in found):
+        warn_if_stopped()
     for waiting in (one for one in found if one.state == TaskState.WAITING):
         line()
         line(f"{waiting.id} asks: {waiting.reason}")
         line(f"Answer with `penstock task answer {waiting.id} TEXT`.")
+
+
+def warn_if_stopped() -> None:
+    """Says so where no platform of this home folder works on tasks; with an external database, another may."""
+    from core.settings import load_settings
+    from dagster_project.records import read_record
+
+    settings = load_settings()
+    record = read_record(settings)
+    if settings.database_url is None and (record is None or not record.supervisor.runs()):
+        note("the platform is stopped, so nothing works on open tasks: start it with `penstock up`")
 
 
 def _nothing(state: TaskState | None, source: str | None) -> str:
@@ -287,6 +300,8 @@ def watch(
             if now.state != state and not now.closed:
                 state = now.state
                 line(f"{now.updated_at:%H:%M:%S} {state}" + (f": {now.reason}" if now.reason else ""))
+                if state in (TaskState.QUEUED, TaskState.RUNNING):
+                    warn_if_stopped()
                 if state == TaskState.WAITING:
                     line(f"         answer with `penstock task answer {identity} TEXT`, or with a comment on the issue")
             for seq, kind, body, at in entries:

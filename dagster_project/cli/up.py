@@ -67,7 +67,7 @@ def detached(settings: "Settings", webserver: bool) -> None:
     if running_platform(settings):
         raise CommandFailed(_runs_already(settings))
     log = settings.home / "logs" / "up.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(log.parent)
     ports = ["--port", str(settings.gateway_port), "--dagster-port", str(settings.dagster_port)]
     with log.open("ab") as output:
         place = output.tell()
@@ -92,6 +92,12 @@ def detached(settings: "Settings", webserver: bool) -> None:
     note("started; `penstock status` shows its parts, `penstock logs -f` what they say, `penstock down` stops it")
 
 
+def private_folder(folder: Path) -> None:
+    """Makes a folder that only its owner can enter; logs name what tasks are about."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
 def show(settings: "Settings", gateway: str, dagster: str | None) -> None:
     line(f"gateway    {gateway}   (API description at /openapi.json, with the token)")
     if dagster:
@@ -103,7 +109,7 @@ def show(settings: "Settings", gateway: str, dagster: str | None) -> None:
 def teller(log: Path) -> Callable[[str], None]:
     """Writes lines to standard error and, with the time, to the log; once if both are the same file."""
     with contextlib.suppress(OSError):  # whoever needs the folder says what is wrong with it
-        log.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(log.parent)
 
     def say(text: str) -> None:
         stamped = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}"

@@ -178,3 +178,9 @@ def test_every_hook_leads_to_a_webhook_and_settings_begin_with_defaults(
     for engine in ("search", "model", "hybrid", "auto"):
         (tmp_path / "settings.toml").write_text(settings_text(engine, [tmp_path], "gitlab", None))
         assert load_settings().engine == engine
+
+
+def test_an_empty_answer_to_where_repositories_are_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    done = begin(environment, "--repositories", "", "--yes", code=2)
+    assert "is empty" in done.stderr
+    assert not (tmp_path / "home" / "settings.toml").exists()

@@ -14,10 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from core.processes import ProcessName, await_end
-from core.settings import Settings
+from core.settings import Settings, SettingsError
 from dagster_project import records
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
+from dagster_project.cli.up import private_folder
 from dagster_project.part_states import duration
 
 SUPERVISOR = """
@@ -270,3 +271,38 @@ def test_a_command_that_is_asked_to_end_leaves_its_blocks(tmp_path: Path) -> Non
     assert process.wait(60) == 128 + signal.SIGTERM
     process.stdout.close()
     assert (tmp_path / "left").exists()
+
+
+def test_a_platform_whose_settings_are_broken_is_shown_and_stopped(settings: Settings, start: Start) -> None:
+    start("gateway")
+    (settings.home / "settings.toml").write_text("engine = search\n")
+    code, shown = _run("status")
+    assert (code, "gateway" in shown) == (1, True)
+    assert "the settings cannot be used" in shown and "is not valid TOML" in shown
+    with pytest.raises(SettingsError, match="not valid TOML"):
+        CliRunner().invoke(app, ["doctor"], catch_exceptions=False)
+    assert _process(settings, "gateway").runs()
+    assert "stopped" in _run("down")[1]
+    assert records.read_record(settings) is None
+    with pytest.raises(SettingsError, match="not valid TOML"):
+        CliRunner().invoke(app, ["status"], catch_exceptions=False)
+
+
+def test_a_mistyped_home_is_not_made_by_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "hoem"))
+    assert "stopped" in _run("status")[1]
+    assert not (tmp_path / "hoem").exists()
+
+
+def test_one_port_for_two_is_refused_at_once(settings: Settings) -> None:
+    with pytest.raises(CommandFailed, match="cannot both have port 18999"):
+        _run("up", "--port", "18999", "--dagster-port", "18999")
+    assert list(settings.home.iterdir()) == []
+
+
+def test_only_the_owner_reads_the_logs(tmp_path: Path) -> None:
+    folder = tmp_path / "home" / "logs"
+    private_folder(folder)
+    folder.chmod(0o755)
+    private_folder(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700

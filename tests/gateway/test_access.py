@@ -1,4 +1,5 @@
 import re
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from starlette.testclient import TestClient
 
 from core.database import Database
 from core.settings import Settings
+from gateway import health
 from gateway.app import create_app
 
 SERVICES = ("github", "gitlab", "gitea", "bitbucket", "jira", "linear", "slack", "generic")
@@ -89,6 +91,31 @@ def test_readiness_names_the_migration_that_is_missing(
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "0001_tenancy_and_tasks" in answer.json()["db_schema"]
+
+
+def test_a_database_that_hangs_is_asked_once_and_told_within_a_time_limit(
+    settings: Settings, credentials: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, goes_on = [], threading.Event()
+
+    class Hanging(Database):
+        def system(self) -> Any:
+            asked.append(1)
+            assert goes_on.wait(60)
+            raise psycopg.OperationalError
+
+    monkeypatch.setattr(health, "PATIENCE", 0.1)
+    database = Hanging("postgresql://penstock@127.0.0.1:9/none", timeout=0.3)
+    client = TestClient(create_app(settings, database, credentials))
+    for _ in range(3):
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["status"]) == (503, "not ready")
+        assert "does not answer within" in answer.json()["database"]
+    assert asked == [1]
+    goes_on.set()
+    monkeypatch.setattr(health, "PATIENCE", 30.0)
+    assert client.get("/readyz").json()["database"] == "cannot be reached"
+    database.close()
 
 
 def test_without_a_database_the_gateway_lives_but_is_not_ready_and_stores_nothing(
