@@ -176,8 +176,8 @@ def settings_text(engine: str, roots: Sequence[Path], forge: str, chat_model: st
 
 
 def _quoted(text: str) -> str:
-    """Printable text as a basic string of TOML."""
-    return json.dumps(text, ensure_ascii=False)
+    """Text as a basic string of TOML, which has JSON's escapes and allows no DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def write_settings(path: Path, text: str, *, overwrite: bool) -> str:

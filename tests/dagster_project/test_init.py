@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.settings import load_settings
@@ -148,6 +148,7 @@ def test_addresses_give_names_and_the_forge(tmp_path: Path) -> None:
             find_repositories([wrong])
 
 
+@example(["a"], "\x7f")
 @given(st.lists(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1)), st.text(max_size=20))
 def test_whatever_a_folder_is_called_the_settings_can_be_read(folders: list[str], model: str) -> None:
     roots = [Path("/") / name for name in folders]
