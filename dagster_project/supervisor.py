@@ -86,9 +86,10 @@ class Supervisor:
         if port == 0:
             return free_port(host)
         if taken(host, port):
+            option = "--port" if name == "gateway" else f"--{name}-port"
             raise StartFailed(
-                f"port {port} on {host} is in use: stop the program that uses it, or set "
-                f"PENSTOCK_{name.upper()}_PORT (0 selects a free port)"
+                f"port {port} on {host} is in use: stop the program that uses it, or give another to {option} or "
+                f"PENSTOCK_{name.upper()}_PORT (0 selects a free one)"
             )
         return port
 

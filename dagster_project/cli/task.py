@@ -103,7 +103,7 @@ def warn_if_stopped() -> None:
     settings = load_settings()
     record = read_record(settings)
     if settings.database_url is None and (record is None or not record.supervisor.runs()):
-        note("the platform is stopped, so nothing works on open tasks: start it with `penstock up`")
+        note("the platform is stopped: what is open goes on after `penstock up`")
 
 
 def _nothing(state: TaskState | None, source: str | None) -> str:
@@ -304,12 +304,12 @@ def watch(
                     warn_if_stopped()
                 if state == TaskState.WAITING:
                     line(f"         answer with `penstock task answer {identity} TEXT`, or with a comment on the issue")
-            for seq, kind, body, at in entries:
-                seen = seq
-                line(f"{at:%H:%M:%S} {kind:<12} {describe(kind, body)}")
-            for plan, at in revisions:
-                revision = plan.revision
-                line(f"{at:%H:%M:%S} {'plan':<12} {describe_plan(plan)}")
+            told = [(at, f"{kind:<12} {describe(kind, body)}") for _, kind, body, at in entries]
+            told += [(at, f"{'plan':<12} {describe_plan(plan)}") for plan, at in revisions]
+            seen = max((entry[0] for entry in entries), default=seen)
+            revision = max((plan.revision for plan, _ in revisions), default=revision)
+            for at, text in sorted(told, key=lambda one: one[0]):
+                line(f"{at:%H:%M:%S} {text}")
             if now.state != state and now.closed:
                 state = now.state
                 line(f"{now.updated_at:%H:%M:%S} {state}" + (f": {now.reason}" if now.reason else ""))

@@ -132,7 +132,8 @@ def test_a_port_that_is_taken_is_one_sentence(penstock: Penstock, database_url: 
         _, out, _ = penstock("doctor", **urls, PENSTOCK_GATEWAY_PORT=port)
     last = err.splitlines()[-1]
     assert (code, "Traceback" in err) == (1, False)
-    assert last.startswith(f"penstock: port {port} on 127.0.0.1 is in use: stop the program that uses it, or set")
+    assert last.startswith(f"penstock: port {port} on 127.0.0.1 is in use: stop the program that uses it, or ")
+    assert "give another to --port" in last
     assert re.search(rf"degraded +port {port} on 127\.0\.0\.1 is in use", out)
 
 

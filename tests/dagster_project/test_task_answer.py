@@ -68,7 +68,9 @@ def test_an_answer_queues_the_next_attempt(
     shown = penstock("show", str(asking))
     assert "accepted (attempt 2 works with it)\n           total(1) gives 2\n" in shown
     assert "question " not in shown and "The report of attempt 1:" in shown
-    assert "asks:" not in penstock("list")
+    listed = penstock("list")
+    assert "asks:" not in listed
+    assert "the platform is stopped" in listed, "and nothing else works on what is queued"
     with pytest.raises(IllegalMove, match="1 to 8000 characters"):
         penstock("answer", str(asking), "-", stdin="x" * 9000)
 

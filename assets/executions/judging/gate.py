@@ -49,7 +49,7 @@ def weaknesses(evidence: Evidence) -> tuple[str, ...]:
         ):
             found.append(f"The whole suite could not be completed {name} the patch.")
     if evidence.flaky:
-        found.append(f"{len(evidence.flaky)} tests gave different results on the same code and were left out.")
+        found.append(f"Left out, since the same code gave different results: {_names(sorted(evidence.flaky))}.")
     if data := [path for path in evidence.changed_paths if not path.endswith(".py")]:
         found.append(f"{_names(data)} is not Python: which tests execute it is not measured.")
     found += [doubt.detail for doubt in evidence.doubts if doubt.severity == "draft"]
