@@ -260,3 +260,23 @@ def test_console_scripts_are_read_without_running_anything(tmp_path: Path) -> No
     (tmp_path / "pyproject.toml").write_text("[[[")
     (tmp_path / "setup.cfg").write_text("x")
     assert console_scripts(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "actual"),
+    [
+        ("`f(2)` gives `5`, it used to be `4`.", "4", "5"),
+        ("`f(2)` returns 5. Previously it returned 4.", "4", "5"),
+        ("It prints 5; until 2.1 it printed 4.", "4", "5"),
+        ("It used to return 4 instead of 5.", "4", "5"),
+        ("It used to be 4 and is 5, but should be 6.", "6", "5"),
+        ("It gives 5.", None, "5"),
+        ("It is used to sort 4 items.", None, None),
+    ],
+)
+def test_what_a_call_gave_once_is_right_unless_another_result_is_asked_for(
+    text: str, expected: str | None, actual: str | None
+) -> None:
+    found = roles_in(text)
+    assert (found.expected.text if found.expected else None) == expected
+    assert (found.actual.text if found.actual else None) == actual

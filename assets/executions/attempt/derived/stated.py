@@ -38,6 +38,9 @@ _ROLES = re.compile(
     rf"|\bexpect(?:ed|s|ing|ation)?\b(?:\s+(?:{_THINGS}|to\s+{_BE}|to get|to see))*"
     r"|\b(?:do|does|did)(?:\s+not|n't)\s+(?:return|give|yield|equal|raise|print)\b"
     r"|\bcorrect(?:ly)?\s+(?:is|would be|value is|result is|answer is)\b)"
+    rf"|(?P<once>\bused to{_ADVERBS}\s+{_BE}\b"
+    r"|\b(?:previously|formerly|once|before(?: that| this)?|earlier|until (?:version |release )?v?\d[\w.]{0,20}),?\s+"
+    r"(?:(?:it|this|that|we|i)\s+)?(?:returned|gave|was|were|got|printed|yielded|produced|raised)\b)"
     r"|(?P<other>(?:\b(?:instead of|rather than|and not|but not)|,\s*not)\b"
     r"(?:\s+(?:return|giv|yield|rais|be|print|throw|produc|gett|equal)\w*)*)"
     r"|(?P<got>\b(?:returns?|returned|gives?|gave|yields?|prints?|printed|outputs?|produces?|evaluates to|results? in"
@@ -57,14 +60,15 @@ class Roles:
 
 
 def roles_in(text: str) -> Roles:
-    """The right and the wrong result that a passage states, the first of each."""
+    """The right and the wrong result that a passage states, the first of each. What it was once is right where nothing
+    else is said to be."""
     text = text[:MOST_WORDS]
     found: dict[str, Stated] = {}
     last = ""
     for match in _ROLES.finditer(text):
-        role = {"want": "expected", "not_": "actual", "got": "actual"}.get(match.lastgroup or "", "")
+        role = {"want": "expected", "not_": "actual", "got": "actual", "once": "once"}.get(match.lastgroup or "", "")
         if match.lastgroup == "other":
-            role = "actual" if last == "expected" else "expected"
+            role = "actual" if last in ("expected", "once") else "expected"
         value = value_at(text, match.end())
         if value is None:
             continue
@@ -72,7 +76,7 @@ def roles_in(text: str) -> Roles:
             continue
         found.setdefault(role, value)
         last = role
-    expected, actual = found.get("expected"), found.get("actual")
+    expected, actual = found.get("expected") or found.get("once"), found.get("actual")
     return Roles(expected, None if actual == expected else actual)
 
 
