@@ -62,7 +62,6 @@ class Supervisor:
         self._stop = threading.Event()
         self._waiting = Waiting()
         self._since = time.time()
-        self._written: PlatformRecord | None = None
         self._ports = {
             name: self._port(name, host, port)
             for name, host, port in (
@@ -172,14 +171,14 @@ class Supervisor:
         records.write(records.platform_file(self.settings), state)
 
     def _record(self) -> None:
-        """Writes the state of each part, if it is another one than before."""
+        """Writes the state of each part, if it is another one than before, or if the file says something else."""
         supervisor, now = ProcessName.of(os.getpid()), time.monotonic()
         if supervisor is None:  # a system that tells nothing of its processes
             return
         record = PlatformRecord(supervisor, self._since, tuple(self._recorded(part, now) for part in self._parts()))
-        if record != self._written:
-            records.write_record(self.settings, record)
-            self._written = record
+        if record != records.read_record(self.settings):
+            with suppress(OSError):  # a full disk or a lost folder ends nothing that runs; the next round tries again
+                records.write_record(self.settings, record)
 
     def _recorded(self, part: Part, now: float) -> PartRecord:
         ended, restarts = part.ended(), part.restarts

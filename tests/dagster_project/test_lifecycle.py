@@ -168,6 +168,14 @@ def test_a_damaged_record_is_none(settings: Settings, text: str) -> None:
     assert records.running_platform(settings) is None
 
 
+def test_a_record_that_was_damaged_or_removed_is_written_again(settings: Settings, start: Start) -> None:
+    start("gateway")
+    file = records.parts_file(settings)
+    for damage in (lambda: file.write_text("{"), file.unlink):
+        damage()
+        _until(lambda: _states(settings) == {"gateway": "up"})
+
+
 def test_a_home_where_no_folder_can_be_made_has_no_platform(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file")
     settings = Settings(home=tmp_path)
