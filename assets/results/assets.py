@@ -3,7 +3,17 @@
 import time
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetKey, MaterializeResult, MetadataValue, ResourceParam, asset
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    AssetKey,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    asset,
+)
 
 from assets.attempt_run import open_attempt
 from assets.partitions import SOURCES
@@ -28,8 +38,15 @@ from core.work import Execution, Plan, TaskContext, Verdict
     group_name="tasks",
     kinds={"git"},
     description="What became of one task: the verdict, what was published, and where.",
+    check_specs=[
+        AssetCheckSpec(
+            name="resolved",
+            asset="result",
+            description="The newest task has a patch, and its target has not refused it.",
+        )
+    ],
 )
-def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult[None]:
+def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult:  # type: ignore[type-arg]
     began = time.monotonic()
     with open_attempt(context, platform) as attempt:
         task = attempt.task
@@ -95,7 +112,27 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
         "plan": MetadataValue.asset(AssetKey("plan")),
         "context": MetadataValue.asset(AssetKey("task_context")),
     }
-    return MaterializeResult(metadata=metadata)
+    return MaterializeResult(metadata=metadata, check_results=[_resolved(state, execution, ending)])
+
+
+def _resolved(state: TaskState, execution: Execution, ending: Ending | None) -> AssetCheckResult:
+    """A warning, with the reason, where a run that ended well has nothing to show for it."""
+    refused = ending is not None and ending.unpublished
+    why = (ending.sentence() if ending is not None and refused else None) or execution.question or execution.summary
+    failures = list(execution.evidence.before.failures.items()) if execution.evidence.before else []
+    metadata: dict[str, MetadataValue[Any]] = {"state": MetadataValue.text(state.value)}
+    if state != TaskState.RESOLVED or refused:
+        metadata["why"] = MetadataValue.md(cell(why)[:2000])
+        if failures:
+            test, said = failures[0]
+            metadata["first_failure"] = MetadataValue.md(f"{code(test)}\n\n{fenced(said[:2000], 'text')}")
+    return AssetCheckResult(
+        check_name="resolved",
+        passed=state == TaskState.RESOLVED and not refused,
+        severity=AssetCheckSeverity.WARN,
+        description=why.partition(". ")[0][:300] if state != TaskState.RESOLVED or refused else None,
+        metadata=metadata,
+    )
 
 
 def _headline(text: str, ending: Ending | None) -> str:

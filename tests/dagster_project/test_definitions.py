@@ -104,6 +104,7 @@ def test_the_definitions_are_complete() -> None:
             "nothing_is_missing",
             "related",
             "reproduced",
+            "resolved",
             "results_are_sound",
             "results_are_sound",
             "results_are_whole",
