@@ -23,6 +23,7 @@ from sandbox.protocol import SandboxUnavailable
 TASK_TAG = "penstock/task"
 ATTEMPT_TAG = "penstock/attempt"
 TEAM_TAG = "penstock/team"
+TAG_CHARACTERS = 80
 
 INFRASTRUCTURE = (
     psycopg.OperationalError,
@@ -40,6 +41,17 @@ ASK_AGAIN_SECONDS = 30.0
 def run_tags(team_id: uuid.UUID, task_id: uuid.UUID, attempt: int) -> dict[str, str]:
     """The tags that tie a run of `resolve_task` to its attempt."""
     return {TASK_TAG: str(task_id), ATTEMPT_TAG: str(attempt), TEAM_TAG: str(team_id)}
+
+
+def show_on_run(context: AssetExecutionContext, **tags: str) -> None:
+    """Tags the run with what a person looks for in the list of runs: one printable line each."""
+    lines = {
+        name: " ".join("".join(c if c.isprintable() else " " for c in text).split()) for name, text in tags.items()
+    }
+    shown = {
+        name: line if len(line) <= TAG_CHARACTERS else f"{line[: TAG_CHARACTERS - 1]}…" for name, line in lines.items()
+    }
+    context.instance.add_run_tags(context.run.run_id, {name: line for name, line in shown.items() if line})
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from dagster import (
     asset,
 )
 
-from assets.attempt_run import open_attempt
+from assets.attempt_run import open_attempt, show_on_run
 from assets.context import search
 from assets.context.asset_checks import SPECS, check_results, docs_folder, show
 from assets.context.indexing.quality import GateFailed, last_gate
@@ -165,6 +165,7 @@ def task_context(context: AssetExecutionContext, platform: ResourceParam[Platfor
     began = time.monotonic()
     with open_attempt(context, platform, first=True) as attempt:
         task = attempt.task
+        show_on_run(context, issue=f"{task.ticket_key or ''} {task.title}")
         found = attempt.output("task_context", TaskContext)
         if found is None:  # else an earlier run of this attempt found it, and the next stages use its commit
             attempt.record("retrieve", {"source": task.source, "title": task.title[:200]})

@@ -15,7 +15,7 @@ from dagster import (
     asset,
 )
 
-from assets.attempt_run import open_attempt
+from assets.attempt_run import open_attempt, show_on_run
 from assets.partitions import SOURCES
 from assets.platform import Platform
 from assets.results.conclude import conclude, is_accepted
@@ -86,6 +86,7 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
         context.log.info("%s", line)
     with platform.database.team(task.team_id) as connection:
         ending = read_ending(connection, task.id)
+    show_on_run(context, outcome=f"{state.value} {ending.word if ending is not None else ''}")
     metadata: dict[str, MetadataValue[Any]] = {
         "state": MetadataValue.text(state.value),
         "headline": MetadataValue.md(_headline(headline(execution, verdict), ending)),

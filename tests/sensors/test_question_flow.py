@@ -109,6 +109,11 @@ class Shop:
             resources={"platform": self.platform},
         )
 
+    def tags(self, run: Any) -> dict[str, str]:
+        found = self.instance.get_run_by_id(run.run_id)
+        assert found is not None
+        return dict(found.tags)
+
     def deliver(self) -> None:
         with self.platform.database.system() as connection:
             connection.execute("UPDATE status_comments SET next_try_at = now()")
@@ -171,6 +176,10 @@ def test_an_answer_turns_an_issue_that_nothing_reproduces_into_a_pull_request(sh
     assert run.success
     [made] = run.asset_materializations_for_node("result")
     assert made.metadata["state"].value == "waiting"
+    [check] = [one for one in run.get_asset_check_evaluations() if one.check_name == "resolved"]
+    assert (check.passed, check.severity.value) == (False, "WARN")
+    tags = shop.tags(run)
+    assert (tags["issue"], tags["outcome"]) == (f"#{shop.issue.number} {shop.issue.title}"[:80], "waiting")
     assert "shows no call" in str(made.metadata["question"].value)
     shop.deliver()
     [asked] = shop.comments()
@@ -184,7 +193,9 @@ def test_an_answer_turns_an_issue_that_nothing_reproduces_into_a_pull_request(sh
     shop.deliver()
     assert (shop.task(task).state, shop.task(task).attempt) == ("queued", 2)
 
-    assert shop.run(task, 2).success
+    run = shop.run(task, 2)
+    assert run.success
+    assert shop.tags(run)["outcome"].startswith("resolved")
     shop.deliver()
     [pull] = shop.forge.repository(NAME).pulls
     assert pull.head == f"penstock/{task}-2"
