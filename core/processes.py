@@ -110,6 +110,9 @@ def ends_with_parent(number: signal.Signals = signal.SIGTERM) -> Callable[[], No
     prctl = getattr(ctypes.CDLL(None), "prctl", None)  # looked up before the fork
 
     def between_fork_and_exec() -> None:
+        # What an ancestor ignores or blocks, a child would too, and then nothing ended it.
+        signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (number,))
         if prctl is not None:
             prctl(_SET_PARENT_DEATH_SIGNAL, int(number), 0, 0, 0)
             if os.getppid() != parent:  # it ended before the kernel knew

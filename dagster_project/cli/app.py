@@ -101,9 +101,11 @@ def main() -> None:
 
     A command that is asked to end releases what it holds, such as the embedded database.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP
-            signal.signal(number, _ended)
+    # SIGTERM ends a command also where an ancestor ignores or blocks it; nohup ignores SIGHUP, and means it.
+    signal.signal(signal.SIGTERM, _ended)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _ended)
     try:
         if sys.argv[1:2] in (["up"], ["solve"]):  # which last, so that a warning at their end comes too late
             warn_of_unknown_settings(now=True)

@@ -74,8 +74,13 @@ time.sleep(600)
 """
 
 
-def test_the_kernel_ends_a_child_whose_parent_is_killed() -> None:
-    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE)
+DEAF = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+BLOCKING = "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))\n"
+
+
+@pytest.mark.parametrize("before", ["", DEAF, BLOCKING], ids=["plain", "ignored", "blocked"])
+def test_the_kernel_ends_a_child_whose_parent_is_killed(before: str) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", before + PARENT], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     child = ProcessName.of(int(parent.stdout.readline()))
     assert child is not None

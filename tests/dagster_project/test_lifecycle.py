@@ -265,8 +265,14 @@ def test_the_version_is_printed() -> None:
     assert _run("--version")[1].startswith("penstock ")
 
 
-def test_a_command_that_is_asked_to_end_leaves_its_blocks(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "before",
+    ["", "signal.signal(15, signal.SIG_IGN)", "signal.pthread_sigmask(signal.SIG_BLOCK, (15,))"],
+    ids=["plain", "ignored", "blocked"],
+)
+def test_a_command_that_is_asked_to_end_leaves_its_blocks(tmp_path: Path, before: str) -> None:
     script = (
+        f"import signal\n{before}\n"
         "import sys, time\nfrom dagster_project.cli import app as program\n"
         "def app(**_):\n    try:\n        print(1, flush=True)\n        while True:\n            time.sleep(0.1)\n"
         "    finally:\n        open(sys.argv[1], 'w').close()\n"
