@@ -203,12 +203,14 @@ def receive(
     """Stores a delivery within the caller's transaction; it is durable once that has committed.
 
     A repeated delivery is counted on the first and changes nothing else, also when both arrive simultaneously (the
-    second waits for the first to commit). Only one that was ignored, and would not be now, is taken as if it had not
-    been sent before: a service repeats a delivery under its first id, after its source was added. So does a delivery of
-    another webhook about the same happening; it is recorded as a duplicate of the first, with the same task. A delivery
-    about a source that is not configured is recorded as ignored or, with `must_know_source`, raises `UnknownSource` and
-    records nothing. A delivery that would
-    start a task beyond the `backlog` raises `core.backlog.Overloaded`, and the caller's transaction is rolled back.
+    second waits for the first to commit). A delivery of another webhook about the same happening is recorded as a
+    duplicate of the first, with the same task. One that was ignored, and would not be now, is taken when it is
+    repeated, as if it had not been sent before: services repeat a delivery under its first id, also after its source
+    was added.
+
+    A delivery about a source that is not configured is recorded as ignored or, with `must_know_source`, raises
+    `UnknownSource` and records nothing. A delivery that would start a task beyond the `backlog` raises
+    `core.backlog.Overloaded`, and the caller's transaction is rolled back.
     """
     decided = _decide(connection, team_id, intent)
     if must_know_source and decided.source is None:

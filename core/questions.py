@@ -19,7 +19,7 @@ from core import tasks
 from core.answers import ANSWER_CHARACTERS, own_identity, take_answers
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
-from core.events import OUTCOMES, Event
+from core.events import OUTCOMES
 from core.payload import clean
 from core.states import TaskState
 from core.tasks import IllegalMove, Task
@@ -95,29 +95,12 @@ def wait_for_answer(
         (task.id,),
     ).fetchone()
     if kept is None:
-        log.append_in(connection, OUTCOMES, [_waits(task, question, seconds)])
+        days, identity = round(seconds / 86_400, 2), f"penstock:waiting:{task.id}:{task.attempt}"
+        waits = tasks.task_event(task, tasks.WAITS, identity, TaskState.WAITING, question=question, days=days)
+        log.append_in(connection, OUTCOMES, [waits])
         return TaskState.WAITING
     tasks.retry(connection, log, task.id, None if kept[2] else (kept[0], kept[1]))
     return TaskState.QUEUED
-
-
-def _waits(task: Task, question: str, seconds: float) -> Event:
-    return Event(
-        id=f"penstock:waiting:{task.id}:{task.attempt}",
-        source="/penstock/tasks",
-        type=tasks.WAITS,
-        subject=task.source,
-        teamid=task.team_id,
-        data={
-            "task": str(task.id),
-            "attempt": task.attempt,
-            "source": task.source,
-            "title": task.title,
-            "state": TaskState.WAITING,
-            "question": question,
-            "days": round(seconds / 86400, 2),
-        },
-    )
 
 
 def answer(connection: Connection[Any], log: PostgresLog, identity: uuid.UUID, author: str, text: str) -> Task:

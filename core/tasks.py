@@ -301,21 +301,19 @@ def _end_attempt(connection: Connection[Any], task: Task) -> None:
 
 
 def _outcome(task: Task, kind: str, state: str, reason: str | None, data: Mapping[str, Any] | None = None) -> Event:
+    return task_event(task, kind, f"penstock:outcome:{task.id}:{task.attempt}", state, reason=reason, **(data or {}))
+
+
+def task_event(task: Task, kind: str, identity: str, state: str, **data: Any) -> Event:
+    """An event about what becomes of a task's attempt."""
+    about = {"task": str(task.id), "attempt": task.attempt, "source": task.source, "title": task.title, "state": state}
     return Event(
-        id=f"penstock:outcome:{task.id}:{task.attempt}",
+        id=identity,
         source="/penstock/tasks",
         type=kind,
         subject=task.source,
         teamid=task.team_id,
-        data={
-            "task": str(task.id),
-            "attempt": task.attempt,
-            "source": task.source,
-            "title": task.title,
-            "state": state,
-            "reason": reason,
-            **(data or {}),
-        },
+        data={**about, **data},
     )
 
 

@@ -28,6 +28,7 @@ from core.settings import load_settings
 from core.work import Budget, TaskText
 from dagster_project.subjects.repair import solve_folder
 from sandbox import open_sandbox
+from tests.bench.edit_priors.history import functions
 
 SET = Path(__file__).parents[2] / "eval_sets" / "released-fixes"
 MOST = 20_000
@@ -62,24 +63,13 @@ class Row:
     why: str = ""
 
 
-def _functions(tree: ast.AST, chain: tuple[str, ...] = ()) -> Iterator[tuple[str, Function]]:
-    """The outermost functions with their qualified names."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield ".".join((*chain, node.name)), node
-        elif isinstance(node, ast.ClassDef):
-            yield from _functions(node, (*chain, node.name))
-        else:
-            yield from _functions(node, chain)
-
-
 def _changed(before: dict[str, str], after: dict[str, str]) -> dict[FunctionName, Wanted]:
     """The functions that differ and were there before, of those whose name is their own."""
     found: dict[FunctionName, Wanted] = {}
     for path, text in after.items():
-        was, names = dict(_functions(ast.parse(before.get(path, "")))), Counter[str]()
-        names.update(name for name, _ in _functions(ast.parse(text)))
-        for name, node in _functions(ast.parse(text)):
+        was, names = dict(functions(ast.parse(before.get(path, "")))), Counter[str]()
+        names.update(name for name, _ in functions(ast.parse(text)))
+        for name, node in functions(ast.parse(text)):
             old = was.get(name)
             if old is not None and names[name] == 1 and ast.dump(old) != ast.dump(node):
                 found[path, name] = Wanted(ast.dump(node), _length(ast.unparse(node)) - _length(ast.unparse(old)))
@@ -136,7 +126,7 @@ class Reach(Search):
             text = apply_edits(source.text, tuple(edits))
         except ValueError:
             return
-        for name, node in _functions(source.tree):
+        for name, node in functions(source.tree):
             if (source.path, name) not in self._wanted:
                 continue
             start = source.line_start(source.first_line(node))
@@ -153,7 +143,7 @@ class Reach(Search):
                 tree = ast.parse(_outdented(text[start : end + longer]))
             except (SyntaxError, ValueError):
                 continue
-            found = next(_functions(tree), None)
+            found = next(functions(tree), None)
             if found is not None:
                 yield name, ast.dump(found[1])
 

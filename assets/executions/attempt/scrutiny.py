@@ -27,8 +27,9 @@ MOST_RIVALS = 6
 AS_NATURAL = 0.25
 """A survivor is a rival when its naturalness is at least this part of the candidate's."""
 CROWD = 20
-"""With more other edits that make the failing tests pass, these tests say too little about what is right: on the
-development cases of real bugs, one of six patches found among so many was right, and seven of eight others."""
+"""With more other edits that make the failing tests pass, whatever they do to other tests, these tests say too little
+about what is right: on the development cases of real bugs, one of six patches found among so many was right, and seven
+of eight others."""
 MOST_SECONDS = 30.0
 LEAST_SECONDS = 1.0
 LEAST_COMPARED = 0.5
@@ -124,7 +125,7 @@ def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate
     attempt.record("observed", {"calls": len(measurement.calls), "compared": compared, "notes": notes})
     attempt.findings.spent("measure", began)
     judged = _judged(measurement, number)
-    crowd = crowd_doubt(attempt.findings.survivors - 1)
+    crowd = crowd_doubt(attempt.findings.passed_targets - 1)
     return judged if crowd is None else Scrutiny((*judged.doubts, crowd), judged.supports)
 
 

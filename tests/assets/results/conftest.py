@@ -22,6 +22,7 @@ from core.events import DEFAULT_TEAM
 from core.settings import Settings
 from core.work import Evidence, Execution, GateCheck, Patch, Verdict, VerdictKind
 from tests.forge_arena import DIALECTS, REPOSITORY, FakeArena
+from tests.smtp_server import SmtpServer
 
 DIFF = "diff --git a/m.py b/m.py\n--- a/m.py\n+++ b/m.py\n@@ -1 +1 @@\n-x = 1\n+x = 2\n"
 CI_DIFF = (
@@ -122,3 +123,10 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, database: Database, da
     yield World(arena, made, change)
     made.database.close()
     arena.stop()
+
+
+@pytest.fixture
+def server() -> Iterator[SmtpServer]:
+    made = SmtpServer()
+    yield made
+    made.stop()

@@ -3,7 +3,7 @@
 import datetime
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,6 @@ from tests.smtp_server import SmtpServer
 
 SENDER, RECEIVERS = "penstock@example.org", ("ada@example.org", "ops@example.org")
 DAY = datetime.datetime(2026, 3, 1, 10, tzinfo=datetime.UTC)
-
-
-@pytest.fixture
-def server() -> Iterator[SmtpServer]:
-    made = SmtpServer()
-    yield made
-    made.stop()
 
 
 @pytest.fixture

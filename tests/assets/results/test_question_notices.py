@@ -19,13 +19,6 @@ pytestmark = pytest.mark.parametrize("world", ["gitea"], indirect=True)
 
 
 @pytest.fixture
-def server() -> Iterator[SmtpServer]:
-    made = SmtpServer()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
 def receiver() -> Iterator[Receiver]:
     made = Receiver()
     yield made

@@ -4,7 +4,7 @@ import ast
 import random
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from assets.executions.engines.search.operators import Site, proposals
 from assets.executions.engines.search.operators.base import Proposal
@@ -36,9 +36,6 @@ class Example:
     proposed: int = 0
     place: int | None = None
     diff: str = ""
-
-    def row(self) -> dict[str, object]:
-        return asdict(self)
 
 
 def example(edit: SmallEdit, index: ProjectIndex, seed: int = 0) -> Example:

@@ -1,4 +1,4 @@
-"""Measures of patches that change what assertions rest on, how instances are compared, and that overwrite an input."""
+"""A measure of patches that change what assertions rest on: how instances are compared."""
 
 import ast
 import re
@@ -38,25 +38,4 @@ def changed_comparisons(program: EditedProgram) -> Iterator[Doubt]:
                     kind="changed-comparison",
                     detail=f"The patch changes `{function.name}`, on which assertions of the tests rest, and the task "
                     "does not mention it.",
-                )
-
-
-def overwritten_inputs(program: EditedProgram) -> Iterator[Doubt]:
-    """A parameter that was changed by an operator in place gets a value that does not depend on it. Of 3,783 small
-    edits between releases of other packages, none does that."""
-    for diff in program.diffs:
-        for change in diff.changes:
-            old, new = change.before, change.after
-            if not isinstance(old, ast.AugAssign) or not isinstance(new, ast.Assign) or diff.before is None:
-                continue
-            function = diff.before.function_of(old)
-            if function is None or not isinstance(old.target, ast.Name):
-                continue
-            name = old.target.id
-            given = {a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)}
-            read = {node.id for node in ast.walk(new.value) if isinstance(node, ast.Name)}
-            if name in given - read and ast.unparse(new.targets[0]) == name:
-                yield Doubt(
-                    kind="unused-input",
-                    detail=f"The patch overwrites the parameter `{name}` of `{function.name}` instead of changing it.",
                 )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from core.work import Doubt
 
 from .changes import ProgramFile
-from .comparisons import changed_comparisons, overwritten_inputs
+from .comparisons import changed_comparisons
 from .edited import EditedProgram, edited_program
 from .effects import compensations, lost_effects, replaced_errors
 from .flow import empty_effects, removed_checks, swallowed_exceptions, unreachable_code
@@ -31,6 +31,7 @@ from .values import (
     foreign_names,
     indexed_slices,
     mapped_conversions,
+    overwritten_inputs,
     type_wraps,
     unused_inputs,
 )
@@ -40,6 +41,7 @@ MEASURES: tuple[Measure, ...] = (
     type_wraps,
     dropped_calls,
     unused_inputs,
+    overwritten_inputs,
     added_indexes,
     indexed_slices,
     mapped_conversions,
@@ -52,7 +54,6 @@ MEASURES: tuple[Measure, ...] = (
     lost_effects,
     compensations,
     changed_comparisons,
-    overwritten_inputs,
     swallowed_exceptions,
     empty_effects,
     special_cases,

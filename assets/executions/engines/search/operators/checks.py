@@ -8,7 +8,7 @@ from assets.executions.engines.search.source import Function
 from .base import Proposal, Site, on_statement
 from .guards import message
 from .imports import import_edit, module_path
-from .index import simple_name
+from .index import Validator, simple_name
 from .kinds import NUMBER
 
 _MOST_NAMES = 6
@@ -82,7 +82,8 @@ def _numbers(site: Site) -> list[int | float]:
 def _looked_up(site: Site, node: ast.stmt) -> list[tuple[str, str]]:
     """Index names and the containers that they are for, of the statement and, for a class with a length, itself."""
     found: dict[tuple[str, str], None] = {}
-    names = [n.id for n in site.source.own_nodes(node) if isinstance(n, ast.Name) and n.id in site.visible(node)]
+    visible = set(site.visible(node))
+    names = {n.id: None for n in site.source.own_nodes(node) if isinstance(n, ast.Name) and n.id in visible}
     for inner in site.source.walk(site.function) if site.function else ():
         if isinstance(inner, ast.Subscript) and isinstance(inner.slice, ast.Name) and inner.slice.id in names:
             container = site.code(inner.value)
@@ -101,12 +102,13 @@ def validator(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
     if not _in_a_function(site, node) or not site.symptoms.expected_raise:
         return
     visible = site.visible(node)
-    for name, function, path, own in _validators(site):
+    for one in _validators(site):
+        name, function, own = one.function.name, one.function, one.owner is not None
         first = [*function.args.posonlyargs, *function.args.args]
         wanted = [p.arg for p in (first[1:] if own else first)]
-        weight = 0.45 if _raises(function) & site.symptoms.expected_raise else 0.15
-        if not own and path != site.source.path and name not in site.globals:
-            imported = import_edit(site, f"from {module_path(site.source.path, path)} import {name}")
+        weight = 0.45 if one.raises & site.symptoms.expected_raise else 0.15
+        if not own and one.path != site.source.path and name not in site.globals:
+            imported = import_edit(site, f"from {module_path(site.source.path, one.path)} import {name}")
         else:
             imported = None
         called = f"{site.self_name}.{name}" if own else name
@@ -130,51 +132,11 @@ def _arguments(visible: list[str], wanted: list[str], function: Function) -> Ite
         yield ", ".join(wanted), 1.0
 
 
-def _validators(site: Site) -> list[tuple[str, Function, str, bool]]:
-    """Functions and methods of the project that raise and return nothing: (name, definition, path, whether a method
-    of this class). Those that raise what is expected come first."""
-    known = site.index.__dict__.get("_validators")
-    if known is None:
-        known = site.index.__dict__["_validators"] = list(_find_validators(site))
+def _validators(site: Site) -> list[Validator]:
+    """Those that can be called here; those that raise what is expected come first."""
     name = site.owner.name if site.owner is not None and site.self_name else None
-    classes = {name, *site.index.bases(name)} if name else set()
-    fits = [(n, f, path, owner is not None) for n, f, path, owner in known if owner is None or owner in classes]
-    fits = [one for one in fits if one[1] is not site.function]
-    fits.sort(key=lambda one: (not _raises(one[1]) & site.symptoms.expected_raise, one[2] != site.source.path, one[0]))
+    classes = {None, name, *site.index.bases(name)} if name else {None}
+    fits = [one for one in site.index.validators if one.owner in classes and one.function is not site.function]
+    expected, here = site.symptoms.expected_raise, site.source.path
+    fits.sort(key=lambda one: (not one.raises & expected, one.path != here, one.function.name))
     return fits[:_MOST_VALIDATORS]
-
-
-def _find_validators(site: Site) -> Iterator[tuple[str, Function, str, str | None]]:
-    for source in site.index.sources:
-        for statement in source.tree.body:
-            if isinstance(statement, ast.FunctionDef) and _only_checks(statement):
-                yield statement.name, statement, source.path, None
-            elif isinstance(statement, ast.ClassDef):
-                for item in statement.body:
-                    if isinstance(item, ast.FunctionDef) and not item.name.startswith("__") and _only_checks(item):
-                        yield item.name, item, source.path, statement.name
-
-
-def _only_checks(function: ast.FunctionDef) -> bool:
-    """Whether a function can raise, and neither returns a value, yields, nor assigns anything but local names."""
-    nodes = list(ast.walk(function))
-    if any(_does_more(node) for node in nodes) or not any(isinstance(node, ast.Raise) for node in nodes):
-        return False
-    return not isinstance(function.body[-1], ast.Raise) and not function.decorator_list
-
-
-def _does_more(node: ast.AST) -> bool:
-    """Whether a node returns a value, yields, or changes something that is not a local variable."""
-    if isinstance(node, ast.Return):
-        return node.value is not None and not isinstance(node.value, ast.Constant)
-    if isinstance(node, ast.Attribute | ast.Subscript):
-        return isinstance(node.ctx, ast.Store | ast.Del)
-    return isinstance(node, ast.Yield | ast.YieldFrom | ast.Await)
-
-
-def _raises(function: Function) -> set[str]:
-    found = set()
-    for node in ast.walk(function):
-        if isinstance(node, ast.Raise) and node.exc is not None:
-            found.add(simple_name(node.exc.func if isinstance(node.exc, ast.Call) else node.exc))
-    return found

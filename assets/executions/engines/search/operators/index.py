@@ -1,6 +1,8 @@
 """What the project defines, by name: functions, classes, attributes, constants. Read once for each problem."""
 
 import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 from assets.executions.engines.search.source import Function, SourceFile
@@ -9,6 +11,17 @@ from assets.executions.engines.search.source import Function, SourceFile
 def simple_name(node: ast.AST | None) -> str:
     """`f` of both `f` and `a.f`; empty for any other expression."""
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+@dataclass(frozen=True)
+class Validator:
+    """A function that raises and does nothing else: it returns no value and changes nothing beyond its own variables.
+    `owner` is the class of a method, `raises` are the names of what it raises."""
+
+    function: ast.FunctionDef
+    path: str
+    owner: str | None
+    raises: frozenset[str]
 
 
 class ProjectIndex:
@@ -67,6 +80,19 @@ class ProjectIndex:
                         self.defined_in.setdefault(target.id, []).append(source.path)
 
     @cached_property
+    def validators(self) -> list[Validator]:
+        found: list[Validator] = []
+        for source in self.sources:
+            for statement in source.tree.body:
+                if isinstance(statement, ast.FunctionDef):
+                    found += _validators(statement, source.path, None)
+                elif isinstance(statement, ast.ClassDef):
+                    for item in statement.body:
+                        if isinstance(item, ast.FunctionDef) and not item.name.startswith("__"):
+                            found += _validators(item, source.path, statement.name)
+        return found
+
+    @cached_property
     def all_attributes(self) -> set[str]:
         found: set[str] = set()
         for names in (*self.attributes.values(), *self.methods.values()):
@@ -104,3 +130,23 @@ class ProjectIndex:
             attributes |= self.attributes.get(base, set())
             methods |= self.methods.get(base, set())
         return attributes, methods
+
+
+def _validators(function: ast.FunctionDef, path: str, owner: str | None) -> Iterator[Validator]:
+    """The function if it is one."""
+    nodes = list(ast.walk(function))
+    raised = [node for node in nodes if isinstance(node, ast.Raise)]
+    if not raised or any(map(_does_more, nodes)):
+        return
+    if not isinstance(function.body[-1], ast.Raise) and not function.decorator_list:
+        what = (node.exc.func if isinstance(node.exc, ast.Call) else node.exc for node in raised)
+        yield Validator(function, path, owner, frozenset(map(simple_name, what)) - {""})
+
+
+def _does_more(node: ast.AST) -> bool:
+    """Whether a node returns a value, yields, or changes something that is not a local variable."""
+    if isinstance(node, ast.Return):
+        return node.value is not None and not isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.Attribute | ast.Subscript):
+        return isinstance(node.ctx, ast.Store | ast.Del)
+    return isinstance(node, ast.Yield | ast.YieldFrom | ast.Await)

@@ -72,8 +72,7 @@ def _bodies(
             yield [f"def {name}(self, other):", f"    if not isinstance(other, {node.name}):",
                    "        return NotImplemented", f"    return {equal}"], 0.8  # fmt: skip
     if name.startswith("__r") and f"__{name[3:]}" in methods:
-        yield [f"def {name}(self, other):", "    return self + other" if name == "__radd__" else
-               f"    return self.__{name[3:]}(other)"], 0.9  # fmt: skip
+        yield [f"def {name}(self, other):", f"    return self.__{name[3:]}(other)"], 0.9
     if name == "__fspath__":
         for field in attributes[:_MOST_FIELDS]:
             yield [f"def {name}(self):", f"    return str(self.{field})"], 0.5
