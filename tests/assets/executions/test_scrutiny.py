@@ -1,5 +1,8 @@
 """A patch that could not be compared for want of time is good for a draft only."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from assets.executions.attempt.scrutiny import (
@@ -9,7 +12,9 @@ from assets.executions.attempt.scrutiny import (
     _compared_enough,
     _judged,
     crowd_doubt,
+    scrutinise,
 )
+from assets.executions.engines.protocol import Candidate
 from assets.executions.judging.behaviour.measure import Measured, MeasuredCall, Measurement, Result
 from assets.executions.judging.verify import Change
 
@@ -43,6 +48,18 @@ def test_a_patch_that_is_one_of_many_is_good_for_a_draft() -> None:
     doubt = crowd_doubt(CROWD + 1)
     assert doubt is not None and doubt.severity == "draft" and f"{CROWD + 1} other edits" in doubt.detail
     assert crowd_doubt(CROWD) is None and crowd_doubt(0) is None and crowd_doubt(-1) is None
+
+
+@pytest.mark.parametrize(("passing", "kinds"), [(CROWD + 2, {"open-tests"}), (CROWD + 1, set())])
+def test_edits_that_break_other_tests_are_counted_among_the_many(passing: int, kinds: set[str]) -> None:
+    whole = Measurement(calls=CALLS, patches=(Measured((Result("value"),) * 10),))
+    findings = SimpleNamespace(survivors=1, passed_targets=passing, spent=lambda *_: None)
+    attempt: Any = SimpleNamespace(
+        native=None, journal=SimpleNamespace(now=lambda: 0.0), record=lambda *_: None, findings=findings
+    )
+    search: Any = SimpleNamespace(measurements=SimpleNamespace(find=lambda _: (whole, 0)))
+    found = scrutinise(attempt, search, Candidate((), "compare:operator", 1.0, 1.0, "m.py", 1))
+    assert {doubt.kind for doubt in found.doubts} == kinds
 
 
 RUST = """pub fn two() -> i32 { 3 }
