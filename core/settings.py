@@ -30,6 +30,7 @@ from core.backlog import Backlog
 from core.commit_author import DEFAULT_AUTHOR, parse_identity, shown
 from core.defaults import DefaultsError, promoted_values
 from core.engine_rules import DEFAULT_RULES, read_engine_rules
+from core.health.migration_health import SLOWER
 from core.mail_addresses import check_mail_address, is_mail_server
 from core.rules import Rules, read_rules, split_rules
 from core.secret_files import SUFFIX, SecretFileError, read_secret, secret_file
@@ -445,6 +446,13 @@ class Settings(BaseSettings):
     embedding_threads: int = Field(
         default=0, ge=0, le=256, description="Cores that a local embedding model uses; 0: all."
     )
+    migration_slower: float = Field(
+        default=SLOWER,
+        ge=1,
+        le=1000,
+        description="How many times as long searches may take with a new embedding model (95th percentile) before a "
+        "migration waits for an operator instead of cutting over.",
+    )
     engine: Literal["search", "model", "hybrid", "auto"] = Field(
         default="search",
         description="Engine of tasks that name none: search, model for a chat model, hybrid for both, or auto for what "
@@ -575,7 +583,13 @@ class Settings(BaseSettings):
     @field_validator("allowed_roots", mode="before")
     @classmethod
     def _split_roots(cls, value: Any) -> Any:
-        return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            raise ValueError(
+                f"is a list of folders with {os.pathsep!r} between them here, for example /src{os.pathsep}/srv/git"
+            )
+        return tuple(part for part in value.split(os.pathsep) if part)
 
     @field_validator("commit_author")
     @classmethod

@@ -18,6 +18,9 @@ LOOK_SECONDS = 60.0
 STALLED_MINUTES = 15.0
 """Default time without progress after which an open migration that has work to do is stalled."""
 
+SLOWER = 2.0
+"""How many times as long searches may take with a new model before an operator decides about the cut-over."""
+
 ITSELF = "itself"
 """Who paused a migration that paused itself because of a fault."""
 
@@ -26,7 +29,8 @@ TIME = "time"
 
 _OPEN = """
 SELECT m.id, o.name, n.name, m.state, m.paused, m.reason, m.state_at, m.options,
-       coalesce((m.comparison ->> 'safe')::boolean, false), (m.observation ->> 'at')::double precision,
+       coalesce((m.comparison ->> 'safe')::boolean, false) AND m.comparison ->> 'slower' IS NULL,
+       (m.observation ->> 'at')::double precision,
        (SELECT max(e.at) FROM model_migration_events e WHERE e.migration_id = m.id AND e.kind <> 'waits'),
        (SELECT e.body FROM model_migration_events e WHERE e.migration_id = m.id AND e.kind = 'paused'
         ORDER BY e.id DESC LIMIT 1),
@@ -56,8 +60,8 @@ def read_health(connection: Connection[TupleRow]) -> MigrationHealth | None:
     row = connection.execute(_OPEN).fetchone()
     if row is None:
         return None
-    number, old, new, state, paused, reason, state_at, options, safe, looked, moved, pause, now = row
-    waits = OPERATOR if paused else waits_for(state, options, safe=safe, looked=looked, state_at=state_at, now=now)
+    number, old, new, state, paused, reason, state_at, options, clear, looked, moved, pause, now = row
+    waits = OPERATOR if paused else waits_for(state, options, clear=clear, looked=looked, state_at=state_at, now=now)
     quiet = max(0.0, (now - max(filter(None, (state_at, moved)))).total_seconds())
     problem = None if waits else stalled(quiet, options, str(reason or ""))
     if paused:
@@ -76,18 +80,19 @@ def waits_for(
     state: str,
     options: dict[str, Any],
     *,
-    safe: bool,
+    clear: bool,
     looked: float | None,
     state_at: datetime,
     now: datetime,
 ) -> str | None:
     """`OPERATOR` or `TIME` when driving a migration in this state would do nothing now; None when there is work.
 
-    `safe` is the gate's verdict, `looked` when live searches were last checked (seconds since 1970).
+    `clear` is whether the gate leaves nothing to an operator, `looked` when live searches were last checked (seconds
+    since 1970).
     """
     age = (now - state_at).total_seconds()
     if state == MigrationState.JUDGED:
-        return None if safe and options.get("automatic", True) else OPERATOR
+        return None if clear and options.get("automatic", True) else OPERATOR
     if state == MigrationState.OBSERVING and age < float(options.get("observe_seconds", 3600.0)):
         return TIME if now.astimezone(UTC).timestamp() - (looked or 0.0) < LOOK_SECONDS else None
     if state == MigrationState.DRAINING and age < float(options.get("drain_seconds", 60.0)):

@@ -79,8 +79,10 @@ def _models(platform: "Platform", to: str, old: str | None) -> tuple["Entry", "E
 @migrations.command()
 def plan(to: To, old: From = None, as_json: AsJson = False) -> None:
     """Estimate a migration: contents, tokens, time, money and disk, from a measured sample."""
+    from assets.migrations.backfill.pace import SHARE
     from assets.migrations.lifecycle import record
     from assets.migrations.lifecycle.plan import make_plan
+    from assets.migrations.report.wording import duration
 
     with _platform() as platform, Progress(quiet=as_json) as step:
         source, target = _models(platform, to, old)
@@ -92,7 +94,10 @@ def plan(to: To, old: From = None, as_json: AsJson = False) -> None:
     line(f"from        {made.old}")
     line(f"to          {made.new}")
     line(f"to build    {made.contents} contents, {made.chunks} chunks, about {made.tokens} tokens")
-    line(f"time        {made.seconds:.0f} s at {made.chunks_per_second:g} chunks a second with --share 1")
+    line(
+        f"time        about {duration(made.seconds / SHARE)} with the default --share {SHARE:g}, of which "
+        f"{duration(made.seconds)} embedding, at {made.chunks_per_second:g} chunks a second; --share 1 has no rests"
+    )
     line(f"money       {made.money:g}")
     line(f"disk        {made.disk_bytes / 1e6:.1f} MB")
     try:
@@ -113,6 +118,15 @@ def start(
     automatic: Annotated[
         bool, typer.Option("--automatic/--manual", help="Cut over automatically when the gate says it is safe.")
     ] = True,
+    slower: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="How many times as long searches may take (95th percentile) without waiting for you; "
+            "by default the setting `migration_slower`.",
+        ),
+    ] = None,
     threads: Annotated[int, typer.Option(min=0, help="Cores for building with a local model; 0: all.")] = 0,
     share: Annotated[
         float,
@@ -144,6 +158,7 @@ def start(
         options = Options(
             margin=margin,
             automatic=automatic,
+            slower=slower or platform.settings.migration_slower,
             threads=threads,
             share=share,
             queries=queries,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
+from dagster_project.cli.recommend import recommend
 from dagster_project.cli.task import opened
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 models = typer.Typer(name="models", help="Embedding models: list, add and retire them.", no_args_is_help=True)
+
+models.command()(recommend)
 
 Name = Annotated[str, typer.Argument(help="The model's name in the catalogue.")]
 

@@ -77,3 +77,11 @@ def test_a_run_folder_that_others_can_enter_is_refused(tmp_path: Path) -> None:
     (tmp_path / "h" / "run").chmod(0o755)
     with pytest.raises(SettingsError, match="chmod 700"):
         _ = settings.run_folder
+
+
+def test_a_list_of_folders_in_json_is_refused_with_the_form_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_ALLOWED_ROOTS", '["/src"]')
+    with pytest.raises(SettingsError, match=r"allowed_roots.*for example /src:/srv/git"):
+        load_settings()
+    monkeypatch.setenv("PENSTOCK_ALLOWED_ROOTS", "/src:/srv/git")
+    assert load_settings().allowed_roots == (Path("/src"), Path("/srv/git"))

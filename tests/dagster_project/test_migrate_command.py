@@ -30,6 +30,8 @@ def test_a_migration_started_by_command_has_the_settings_of_one_started_by_job()
     given = {name: parameter.default for name, parameter in inspect.signature(migrate.start).parameters.items()}
     same = given.keys() & Options.model_fields.keys()
     assert {"margin", "share", "queries"} <= same
+    assert given.pop("slower") is None  # the setting, as for a job
+    same.discard("slower")
     assert {name: given[name] for name in same} == {name: Options.model_fields[name].default for name in same}
 
 

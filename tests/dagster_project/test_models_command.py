@@ -14,7 +14,8 @@ from dagster_project.cli.output import CommandFailed
 @pytest.fixture
 def penstock(database: Database, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs a command on the test's database; returns what it prints as JSON, or raises what stops it."""
-    monkeypatch.setattr("dagster_project.cli.models.opened", lambda: contextlib.nullcontext(database))
+    for module in ("models", "recommend"):
+        monkeypatch.setattr(f"dagster_project.cli.{module}.opened", lambda: contextlib.nullcontext(database))
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))
 
     def run(*arguments: str) -> Any:
@@ -137,3 +138,15 @@ def test_a_chat_model_of_ollama_is_pulled_and_needs_no_registration(penstock: An
         "name": "ollama/coder",
     }
     assert "coder" in chat_server.digests
+
+
+def test_without_an_indexed_history_nothing_is_recommended_but_to_stay(penstock: Any, model_server: Any) -> None:
+    given = ("--provider", "ollama", "--url", model_server.url, "--model", "hashing", "--dimensions", "64")
+    penstock("models", "add", "served", *given)
+    found = penstock("models", "recommend", "--queries", "20")
+    assert (found["name"], found["queries"]) == ("wordllama", 0)
+    assert "served" not in {one["name"] for one in found["measured"]}  # reads texts only if it is named
+    named = penstock("models", "recommend", "served")
+    assert {one["name"] for one in named["measured"]} == {"wordllama", "served", "no model"}
+    with pytest.raises(CommandFailed, match="no embedding model 'nonsense'"):
+        penstock("models", "recommend", "nonsense")

@@ -3,7 +3,8 @@
 Built from the repository alone; vectors are computed at the first query that needs them.
 """
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -86,6 +87,31 @@ class MemoryIndex:
         files.sort(key=lambda file: file[0].encode())
         history = PastCommits(read_history(repository, commit))
         return cls(source or repository.path.name, commit, files, embedders, skipped, history)
+
+    def with_models(self, embedders: Sequence[Embedder]) -> "MemoryIndex":
+        """The same files, to be searched with other models."""
+        files = list(zip(self.manifest.paths, self._contents, strict=True))
+        return MemoryIndex(self.source, self.commit, files, embedders, self.skipped, self.history)
+
+    def sample(self, most: int, *, keep: Collection[str] = (), seed: int = 0) -> "MemoryIndex":
+        """The files `keep` and a random sample of the others that have at most `most` documents together. Returns this
+        index if all of them fit."""
+        if self.manifest.documents <= most:
+            return self
+        order = list(zip(self.manifest.paths, self._contents, strict=True))
+        random.Random(seed).shuffle(order)  # noqa: S311
+        order.sort(key=lambda file: file[0] not in keep)
+        chosen, used = [], 0
+        for path, content in order:
+            if path in keep or used + len(content.chunks) <= most:
+                chosen.append((path, content))
+                used += len(content.chunks)
+        chosen.sort(key=lambda file: file[0].encode())
+        return MemoryIndex(self.source, self.commit, chosen, list(self._embedders.values()), self.skipped, self.history)
+
+    def embed_all(self, embedder: Embedder) -> None:
+        """Makes the vectors of all documents now, rather than at the first query. Raises `EmbedderUnavailable`."""
+        self._embed(embedder, np.arange(self.manifest.documents))
 
     @property
     def version(self) -> str:

@@ -142,7 +142,11 @@ def first_sentence(migration: Migration, found: Sequence[EvalEvidence]) -> str:
         f"{_listed(better)} found it better" if better else f"{_listed([name for name, _ in parts])} found it no worse"
     )
     beside = ", and nothing found it worse" if better and len(better) < len(parts) else ""
-    return f"Yes: {migration.new_name} can take over from {migration.old_name}; {how}{beside}."
+    can = f"{migration.new_name} can take over from {migration.old_name}"
+    if comparison.get("slower") is not None:
+        times = f"searches would take {comparison['slower']:g} times as long"
+        return f"Yes, if that is worth it: {can}, but {times}; {how}{beside}."
+    return f"Yes: {can}; {how}{beside}."
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -20,10 +20,13 @@ from assets.shared import ranking_metrics as metrics
 from core.database import Database
 from core.embedding import Embedder
 from core.embedding.account import cost_of
+from core.health.migration_health import SLOWER
 from core.statistics import Effect, MetricSpec, PairedData, Verdict, compare_metric, conclude, percentile
 
 SAFE = (Verdict.BETTER, Verdict.NOT_WORSE)
 WORST_SHOWN = 20
+NOTICED_MS = 50.0
+"""A search that takes this much longer is noticed where an answer is waited for; 2 ms that become 6 are not."""
 _FEWEST_IN_STRATUM = 12
 
 
@@ -87,6 +90,7 @@ def judge_models(
     evals: Sequence[EvalEvidence] = (),
     look: int = 1,
     sources: Sequence[str] = (),
+    slower: float = SLOWER,
 ) -> dict[str, Any]:
     """The comparison, as stored and reported: `verdict`, `reason`, `metrics`, `strata`, `worst`, `latency_ms`, ...
 
@@ -94,6 +98,8 @@ def judge_models(
     shown to be no worse. `queries_verdict` is that of the queries alone. `look` counts the comparisons of one
     migration: each has half the significance level of the one before, so that repeated comparisons err less than twice
     as often as the first alone. `unjudged_sources` are those of `sources` about which no query has a known answer.
+    `slower` of the result is the ratio of the 95th percentiles of latency if it is above the given one and a person
+    would notice, else None: such a cut-over is for an operator to decide.
     """
     known = [answer for answer in answers if answer.query is not None]
     level = ALPHA / 2 ** (look - 1)
@@ -103,6 +109,13 @@ def judge_models(
         deciding = [measure for spec, measure in _specs(k, margin) if spec.role != "info"]
         needed = enough([_paired(known, measure, k) for measure in deciding] if known else [], margin, level)
         reason += f"; {needed}"
+    latency = {
+        side: {
+            f"p{share}": round(percentile([getattr(a, f"{side}_ms") for a in answers], share / 100), 2)
+            for share in (50, 95)
+        }
+        for side in ("old", "new")
+    }
     queries_verdict = verdict
     verdict, reason = combine(verdict, reason, evals)
     return {
@@ -132,14 +145,16 @@ def judge_models(
             side: round(1000 * float(np.mean([getattr(a, f"{side}_money") for a in answers])), 6) if answers else 0.0
             for side in ("old", "new")
         },
-        "latency_ms": {
-            side: {
-                f"p{share}": round(percentile([getattr(a, f"{side}_ms") for a in answers], share / 100), 2)
-                for share in (50, 95)
-            }
-            for side in ("old", "new")
-        },
+        "latency_ms": latency,
+        "slower": _slower(latency["old"]["p95"], latency["new"]["p95"], slower),
     }
+
+
+def _slower(old_ms: float, new_ms: float, most: float) -> float | None:
+    """How many times as long a search takes, if that is more than `most` and `NOTICED_MS` more."""
+    if new_ms <= most * old_ms or new_ms - old_ms <= NOTICED_MS:
+        return None
+    return round(new_ms / max(old_ms, 0.1), 1)
 
 
 def _specs(k: int, margin: float) -> list[tuple[MetricSpec, Callable[[Sequence[str], Sequence[str], int], float]]]:

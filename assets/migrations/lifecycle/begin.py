@@ -42,7 +42,13 @@ def begin_requested(
             if old is None:
                 raise MigrationRefused("no model is serving: penstock models add NAME --serve is enough")
             plan = make_plan(platform.database, old, new, platform.models.open(new))
-            begun = switch.start(platform.database, old, new, options or Options(), plan.as_dict())
+            begun = switch.start(
+                platform.database,
+                old,
+                new,
+                options or Options(slower=platform.settings.migration_slower),
+                plan.as_dict(),
+            )
         except (MigrationRefused, EmbedderUnavailable) as error:
             tell(f"{request.model} stays queued: {error}")
             with platform.database.system() as connection:

@@ -8,7 +8,7 @@ reason; proof that the new model is broken pauses it.
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -92,7 +92,7 @@ def waits_since(migration: Migration, now: datetime) -> str | None:
     waits = migration_health.waits_for(
         migration.state,
         migration.options,
-        safe=bool((migration.comparison or {}).get("safe")),
+        clear=_clear(migration.comparison or {}),
         looked=(migration.observation or {}).get("at"),
         state_at=migration.state_at,
         now=now,
@@ -203,7 +203,14 @@ def _compare(platform: Platform, migration: Migration, tell: Tell) -> str:
     evals = evidence.update(platform, migration)
     look = 1 + int((migration.comparison or {}).get("look", 1 if migration.comparison else 0))
     result = judge_models(
-        answers, k=options.k, margin=options.margin, seed=migration.id, evals=evals, look=look, sources=sources
+        answers,
+        k=options.k,
+        margin=options.margin,
+        seed=migration.id,
+        evals=evals,
+        look=look,
+        sources=sources,
+        slower=options.slower,
     )
     with database.system() as connection:
         result["storage_bytes"] = {
@@ -231,11 +238,16 @@ def _decide(platform: Platform, migration: Migration, tell: Tell) -> str:
         model_vectors.note_complete(connection, migration.new_model)
     if not comparison.get("safe"):
         return wording.waits_for_operator(comparison, options.queries)
-    if not options.automatic:
-        return f"an operator: the gate says {comparison.get('verdict')}; run `penstock migrate cutover`"
+    if not options.automatic or not _clear(comparison):
+        return wording.waits_for_consent(comparison)
     switch.cut_over(platform.database, migration.id, by="the gate")
     tell(f"{migration.new_name} answers searches from now on")
     return ""
+
+
+def _clear(comparison: Mapping[str, Any]) -> bool:
+    """Whether the comparison leaves nothing to an operator: it is safe, and searches do not become much slower."""
+    return bool(comparison.get("safe")) and comparison.get("slower") is None
 
 
 def _observe(platform: Platform, migration: Migration, tell: Tell) -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from assets.migrations.backfill.pace import SHARE
 from core.embedding import catalogue
-from core.health.migration_health import STALLED_MINUTES
+from core.health.migration_health import SLOWER, STALLED_MINUTES
 from core.states import CLOSED_MIGRATION_STATES, MigrationState, ModelState
 
 _COLUMNS = """m.id, m.old_model, m.new_model, o.name AS old_name, n.name AS new_name, m.state, m.paused, m.options,
@@ -60,6 +60,12 @@ class Options(BaseModel):
         description="Maximum number of queries of each kind to compare with.",
     )
     automatic: bool = Field(default=True, description="Cut over automatically when the gate says it is safe.")
+    slower: float = Field(
+        default=SLOWER,
+        ge=1,
+        le=1000,
+        description="How many times as long searches may take (95th percentile) without waiting for an operator.",
+    )
     threads: int = Field(default=0, ge=0, le=256, description="Cores for building with a local model; 0: all.")
     share: float = Field(default=SHARE, gt=0, le=1, description="Share of the time in which building embeds.")
     nice: int = Field(default=10, ge=0, le=19, description="Niceness of the build on its machine.")

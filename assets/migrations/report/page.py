@@ -16,7 +16,13 @@ from assets.shared.charts import CLASS, Mark, Row
 from assets.shared.pages import templates
 from core.statistics import Interval
 
-_VERDICT = {"Yes": "better", "Done": "better", "No": "worse", "Rolled back": "worse"}
+_VERDICT = {
+    "Yes": "better",
+    "Yes, if that is worth it": "open",
+    "Done": "better",
+    "No": "worse",
+    "Rolled back": "worse",
+}
 
 
 def as_html(migration: Migration, events: Sequence[TimelineEvent], found: Sequence[EvalEvidence]) -> str:

@@ -51,6 +51,7 @@ def basis(comparison: Mapping[str, Any]) -> str:
     return (
         f"Gate: {comparison['verdict']}, {comparison['reason']}. {counts['judged']} queries with known answers, "
         f"{counts['asked']} user queries. Margin {comparison['margin']:g}, set before the start.{again}{silent}"
+        f"{' ' if comparison.get('slower') else ''}{slower(comparison)}"
     )
 
 
@@ -77,6 +78,22 @@ def waits_for_operator(comparison: Mapping[str, Any], most: int) -> str:
         f"an operator: the gate says {comparison.get('verdict')} ({comparison.get('reason')}); "
         f"read `penstock migrate report`, then {', '.join(ways)}"
     )
+
+
+def slower(comparison: Mapping[str, Any]) -> str:
+    """That searches become much slower, as a sentence; "" if they do not."""
+    ratio = comparison.get("slower")
+    if ratio is None:
+        return ""
+    old, new = (comparison["latency_ms"][side]["p95"] for side in ("old", "new"))
+    return f"Searches take {ratio:g} times as long: 95% within {new:.0f} ms instead of {old:.0f} ms."
+
+
+def waits_for_consent(comparison: Mapping[str, Any]) -> str:
+    """What a migration waits for whose gate said that it is safe, but which may not cut over by itself."""
+    found = slower(comparison)
+    but = f", but {found[0].lower()}{found[1:-1]}" if found else ""
+    return f"an operator: the gate says {comparison.get('verdict')}{but}; run `penstock migrate cutover`, or cancel"
 
 
 def progress(migration: Migration) -> str:
@@ -145,7 +162,13 @@ def planned(migration: Migration, events: Sequence[TimelineEvent]) -> list[tuple
         ("contents", readable(plan["contents"]) if "contents" in plan else "-", "-"),
         ("chunks", *both("chunks", readable)),
         ("tokens", both("tokens", readable)[0], tokens),
-        ("time", both("seconds", duration)[0] + " without rests", both("seconds", duration)[1]),
+        (
+            "time",
+            f"{duration(plan['seconds'] / migration.chosen.share)}, of it {both('seconds', duration)[0]} embedding"
+            if plan.get("seconds") is not None
+            else "-",
+            both("seconds", duration)[1],
+        ),
         ("chunks a second", both("chunks_per_second", readable)[0], "-" if speed is None else f"{speed:,.3g}"),
         ("money", *both("money", readable)),
         ("vectors on disk", f"{plan.get('disk_bytes', 0) / 1e6:.1f} MB", f"{storage / 1e6:.1f} MB" if storage else "-"),

@@ -148,3 +148,16 @@ def test_each_further_comparison_has_half_the_significance_level_of_the_one_befo
     first, second = (judge_models(known, k=K, margin=MARGIN, look=look) for look in (1, 2))
     assert (first["level"], second["level"]) == (0.05, 0.025)
     assert second["metrics"][0]["low"] < first["metrics"][0]["low"]
+
+
+@pytest.mark.parametrize(
+    ("old_ms", "new_ms", "said"),
+    [(44.0, 250.0, 5.7), (100.0, 190.0, None), (2.0, 6.0, None), (44.0, 20.0, None)],
+)
+def test_a_model_that_makes_searches_much_slower_is_for_an_operator(
+    old_ms: float, new_ms: float, said: float | None
+) -> None:
+    known = [replace(answer, old_ms=old_ms, new_ms=new_ms) for answer in answers(np.zeros(120), np.zeros(120))]
+    result = judge_models(known, k=K, margin=MARGIN)
+    assert (result["safe"], result["slower"]) == (True, said)
+    assert judge_models(known, k=K, margin=MARGIN, slower=6.0)["slower"] is None

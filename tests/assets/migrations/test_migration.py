@@ -3,6 +3,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -13,16 +15,19 @@ from pydantic import ValidationError
 from assets.context import search
 from assets.context.indexing.refresh import refresh
 from assets.migrations.backfill import stage as backfill
+from assets.migrations.gate.judge import PairedAnswer
 from assets.migrations.gate.queries import judged_queries
 from assets.migrations.lifecycle import drive as driving
 from assets.migrations.lifecycle import record, switch
 from assets.migrations.lifecycle.drive import drive
 from assets.migrations.lifecycle.plan import make_plan
 from assets.migrations.lifecycle.record import Migration, MigrationRefused, Options
+from assets.migrations.report import report
 from assets.platform import Platform
 from core.embedding import catalogue
 from core.embedding.catalogue import ModelConflict
 from core.embedding.spec import BuiltIn
+from core.health.migration_health import read_health
 from core.states import TRANSITIONS, MigrationState, ModelState
 from core.teams import DEFAULT_TEAM
 
@@ -95,6 +100,41 @@ def test_a_manual_migration_waits_for_an_operator(platform: Platform, begin: Beg
     driven = drive(platform, begin(GOOD, automatic=False).id)
     assert (driven.migration.state, driven.waits_for[:11]) == ("judged", "an operator")
     assert switch.cut_over(platform.database, driven.migration.id).state == "observing"
+
+
+def test_a_model_that_makes_searches_slower_waits_for_an_operator(
+    platform: Platform, begin: Begin, states: States, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = driving.ask_both
+
+    def slowly(*given: Any) -> list[PairedAnswer]:
+        return [replace(answer, old_ms=44.0, new_ms=250.0) for answer in real(*given)]
+
+    monkeypatch.setattr(driving, "ask_both", slowly)
+    driven = drive(platform, begin(GOOD).id)
+    assert driven.migration.state == "judged"
+    assert "searches take 5.7 times as long: 95% within 250 ms instead of 44 ms" in driven.waits_for
+    assert driving.waits_since(driven.migration, datetime.now(UTC)) == "an operator: cut over or cancel it"
+    with platform.database.system() as connection:
+        health = read_health(connection)
+        told, events = report.read(connection)
+    assert health is not None
+    assert (health.waits_for, health.stalled) == ("an operator", None)
+    for page in (report.as_markdown(told, events), report.as_html(told, events)):
+        assert "Yes, if that is worth it" in page
+        assert "Searches take 5.7 times as long" in page
+    assert states() == {"hashing": "serving", "good": "building"}
+    assert switch.cut_over(platform.database, driven.migration.id).state == "observing"
+
+
+def test_a_slower_model_cuts_over_where_that_is_allowed(
+    platform: Platform, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = driving.ask_both
+    monkeypatch.setattr(
+        driving, "ask_both", lambda *given: [replace(one, old_ms=44.0, new_ms=250.0) for one in real(*given)]
+    )
+    assert drive(platform, begin(GOOD, slower=6.0).id).migration.state == "done"
 
 
 def test_new_content_gets_vectors_of_both_models_while_it_is_built_and_observed(

@@ -190,7 +190,7 @@ def test_page_and_markdown_show_estimates_beside_measured_values() -> None:
     for plain in (re.sub(r"<[^>]+>", " ", page), text.replace("|", " ")):
         said = " ".join(plain.split())
         assert "tokens 98,765 95,001" in said
-        assert "time 1 h 6 min without rests 1 h 23 min" in said
+        assert "time 2 h 13 min, of it 1 h 6 min embedding 1 h 23 min" in said
         assert "vectors on disk 1.9 MB 2.0 MB" in said
         assert "built: 9 chunks in 1 h 23 min, 48% of it embedding; 64 of them embedded again" in said
         assert "No query with a known answer is about tools, " in said
