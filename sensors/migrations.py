@@ -4,6 +4,8 @@ import time
 from datetime import UTC, datetime
 
 from dagster import (
+    AssetKey,
+    AssetMaterialization,
     DefaultSensorStatus,
     ResourceParam,
     RunRequest,
@@ -14,7 +16,9 @@ from dagster import (
 )
 
 from assets.migrations.lifecycle import begin, record
-from assets.migrations.lifecycle.drive import waits_since
+from assets.migrations.lifecycle.drive import drive, is_a_look, waits_since
+from assets.migrations.lifecycle.record import Migration, MigrationRefused
+from assets.migrations.report.wording import observed
 from assets.platform import Platform
 from core.embedding import migration_requests
 from core.health.migration_health import read_health
@@ -22,6 +26,7 @@ from sensors.slots import IN_PROGRESS
 
 MIGRATE_JOB = "migrate_model"
 BEGIN_JOB = "begin_migration"
+_ASSET = AssetKey("model_migration")
 
 
 @sensor(
@@ -29,21 +34,52 @@ BEGIN_JOB = "begin_migration"
     job_name=MIGRATE_JOB,
     minimum_interval_seconds=15,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Starts `migrate_model` while a migration is open and has something to do.",
+    description="Starts `migrate_model` while a migration is open and has something to do; looks at live searches "
+    "itself after a cut-over.",
 )
 def migration_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
     with platform.database.system() as connection:
         migration = record.current(connection)
         health = read_health(connection)
-    if migration is None or not migration.is_open:
+    if migration is None:
         return SkipReason("No migration is open.")
+    if not migration.is_open:
+        return _closed(context, migration)
     if health is not None and health.stalled is not None:
         context.log.warning("migration %d, %s to %s: %s", health.number, health.old, health.new, health.stalled)
     if (why := waits_since(migration, datetime.now(UTC))) is not None:
         return SkipReason(f"Migration {migration.id} waits for {why}.")
     if context.instance.get_runs_count(RunsFilter(job_name=MIGRATE_JOB, statuses=IN_PROGRESS)):
         return SkipReason(f"Migration {migration.id}: a run is in progress.")
+    if is_a_look(migration, datetime.now(UTC)):
+        # Once a minute for an hour: as runs, these looks would bury all others in the list of runs.
+        try:
+            driven = drive(platform, migration.id, tell=context.log.info)
+        except MigrationRefused as refused:
+            return SkipReason(f"Migration {migration.id}: {refused}.")
+        if driven.migration.state == migration.state:
+            return SkipReason(f"Migration {migration.id}: {observed(driven.migration)}")
     return RunRequest(run_key=f"migrate:{migration.id}:{time.time_ns()}")
+
+
+def _closed(context: SensorEvaluationContext, migration: Migration) -> RunRequest | SkipReason:
+    """One run shows a migration as it ended, if a command ended it and not a run, which would show it itself."""
+    ended = f"{migration.id}:{migration.state}"
+    if context.cursor == ended:
+        return SkipReason("No migration is open.")
+    if context.instance.get_runs_count(RunsFilter(job_name=MIGRATE_JOB, statuses=IN_PROGRESS)):
+        return SkipReason(f"Migration {migration.id}: a run is in progress.")
+    context.update_cursor(ended)
+    event = context.instance.get_latest_materialization_event(_ASSET)
+    made = event.asset_materialization if event is not None else None
+    if made and (_shown(made, "migration"), _shown(made, "state")) == (str(migration.id), migration.state):
+        return SkipReason("No migration is open.")
+    return RunRequest(run_key=f"migrate:{ended}")
+
+
+def _shown(made: AssetMaterialization, name: str) -> str:
+    value = made.metadata.get(name)
+    return "" if value is None else str(value.value)
 
 
 @sensor(

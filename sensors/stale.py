@@ -1,4 +1,5 @@
-"""Retries sources that are out of date: their refresh failed, or no run has handled their change.
+"""Retries sources that are out of date: their refresh failed, or no run has handled their change. Shows the others as
+they are (`shown_sources`).
 
 The change sensor starts one run for each change. If the repository cannot be reached then, or the run dies, the source
 would stay out of date until the next push.
@@ -14,19 +15,20 @@ from dagster import (
     RunsFilter,
     SensorEvaluationContext,
     SensorResult,
-    SkipReason,
     sensor,
 )
 
-from assets.partitions import SOURCES, partition_key
+from assets.partitions import partition_key
 from assets.platform import Platform
 from core.health.freshness import SourceFreshness, read_freshness
 from sensors.changes import REFRESH_JOB
+from sensors.shown_sources import made_elsewhere, partitions_to_change
 from sensors.slots import IN_PROGRESS
 
 GRACE_SECONDS = 60.0
 """A change that has waited no longer than this is presumably being handled."""
 
+_FRESH = "Every source is fresh, is being refreshed, or failed too recently to be retried."
 LONGEST_PAUSE = 3600.0
 AT_ONCE = 20
 
@@ -48,14 +50,14 @@ def due(found: SourceFreshness, now: datetime) -> bool:
     job_name=REFRESH_JOB,
     minimum_interval_seconds=30,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Refreshes sources that failed or are out of date, after pauses that grow.",
+    description="Refreshes sources that failed or are out of date, after pauses that grow; shows those that commands "
+    "added, refreshed or removed.",
 )
-def stale_source_sensor(
-    context: SensorEvaluationContext, platform: ResourceParam[Platform]
-) -> SensorResult | SkipReason:
+def stale_source_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> SensorResult:
     now = datetime.now(UTC)
     with platform.database.system() as connection:
-        stale = [found for found in read_freshness(connection) if due(found, now)]
+        sources = read_freshness(connection)
+    stale = [found for found in sources if due(found, now)]
     requests: list[RunRequest] = []
     for found in sorted(stale, key=lambda one: one.tried_at or datetime.min.replace(tzinfo=UTC)):
         key = partition_key(found.team_id, found.source)
@@ -71,9 +73,11 @@ def stale_source_sensor(
                     tags={"penstock/failures": str(found.failures)},
                 )
             )
-    if not requests:
-        return SkipReason("Every source is fresh, is being refreshed, or failed too recently to be retried.")
-    known = set(context.instance.get_dynamic_partitions(SOURCES.name or ""))
-    unknown = sorted({str(request.partition_key) for request in requests} - known)
-    added = [SOURCES.build_add_request(unknown)] if unknown else []
-    return SensorResult(run_requests=requests, dynamic_partitions_requests=added)
+    events, cursor = made_elsewhere(context.instance, sources, context.cursor)
+    return SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else _FRESH,
+        dynamic_partitions_requests=partitions_to_change(context.instance, sources),
+        asset_events=events,
+        cursor=cursor,
+    )

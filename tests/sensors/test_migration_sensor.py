@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, RunRequest, SkipReason, build_sensor_context
+from dagster import AssetKey, DagsterInstance, RunRequest, SkipReason, build_sensor_context
 from psycopg.types.json import Jsonb
 
+from assets.migrations.gate.observe import Observation
 from assets.migrations.lifecycle import drive, record, switch
 from assets.migrations.lifecycle.drive import waits_since
 from assets.migrations.lifecycle.record import Migration, Options
@@ -47,8 +48,58 @@ def test_an_open_migration_gets_a_run_and_a_paused_or_closed_one_does_not(platfo
     assert isinstance(look(platform), SkipReason)
     switch.pause(platform.database, migration.id, False)
     assert isinstance(look(platform), RunRequest)
-    switch.cancel(platform.database, migration.id)
-    assert isinstance(look(platform), SkipReason)
+
+
+def test_a_migration_that_a_command_ended_is_shown_as_it_ended_by_one_run(platform: Platform) -> None:
+    migration = begin(platform)
+    job = defs.resolve_job_def("migrate_model")
+    with DagsterInstance.ephemeral() as instance:
+
+        def tick(cursor: str | None) -> tuple[object, str | None]:
+            with build_sensor_context(instance=instance, cursor=cursor) as context:
+                return migration_sensor(context, platform=platform), context.cursor
+
+        def shown() -> str:
+            event = instance.get_latest_materialization_event(AssetKey("model_migration"))
+            assert event is not None
+            assert event.asset_materialization is not None
+            return str(event.asset_materialization.metadata["state"].value)
+
+        job.execute_in_process(resources={"platform": platform}, instance=instance)
+        assert shown() == "judged"
+        switch.cancel(platform.database, migration.id)
+        requested, cursor = tick(None)
+        assert isinstance(requested, RunRequest)
+        job.execute_in_process(resources={"platform": platform}, instance=instance)
+        assert shown() == "cancelled"
+        assert isinstance(tick(cursor)[0], SkipReason)
+        assert isinstance(tick(None)[0], SkipReason), "a run has shown it"
+
+
+def test_looks_after_the_cut_over_are_no_runs(platform: Platform) -> None:
+    migration = begin(platform, observe_seconds=600, drain_seconds=30)
+    drive.drive(platform, migration.id)
+    switch.cut_over(platform.database, migration.id, accept=True)
+    first = look(platform)
+    assert isinstance(first, SkipReason)
+    with platform.database.system() as connection:
+        seen = record.get(connection, migration.id)
+        assert seen.observation is not None
+        connection.execute(
+            "UPDATE model_migrations SET state_at = now() - interval '601 seconds' WHERE id = %s", (migration.id,)
+        )
+    assert isinstance(look(platform), RunRequest), "the old model may be drained, which is work for a run"
+
+
+def test_a_look_that_rolls_back_gets_a_run_that_shows_it(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    migration = begin(platform, observe_seconds=600)
+    drive.drive(platform, migration.id)
+    switch.cut_over(platform.database, migration.id, accept=True)
+    failed = Observation(probes=4, failed=4, p95_ms=0.0, ndcg=None, problem="4 of 4 searches failed", at=1.0)
+    monkeypatch.setattr(drive.observe, "observe", lambda *given: failed)
+    assert isinstance(look(platform), RunRequest)
+    with platform.database.system() as connection:
+        assert record.get(connection, migration.id).state == "rolled-back"
 
 
 def test_after_the_cut_over_it_checks_once_a_minute_until_the_old_model_may_be_retired(platform: Platform) -> None:

@@ -5,9 +5,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, DagsterRunStatus, RunRequest, SensorResult, build_sensor_context
+from dagster import (
+    AddDynamicPartitionsRequest,
+    AssetMaterialization,
+    DagsterInstance,
+    DagsterRunStatus,
+    RunRequest,
+    SensorResult,
+    build_sensor_context,
+)
 from dagster._core.test_utils import create_run_for_test
 
+from assets.context.store.versions import index_version_name
 from assets.platform import Platform
 from core.events import CHANGES, DEFAULT_TEAM, Event
 from core.settings import Settings
@@ -87,3 +96,78 @@ def test_a_source_that_is_being_refreshed_is_left_alone(platform: Platform, inst
         tags={"dagster/partition": "failing"},
     )
     assert tick(platform, instance) == []
+
+
+def indexed(platform: Platform, source: str, version: int) -> None:
+    with platform.database.system() as connection:
+        connection.execute(
+            "INSERT INTO index_versions (team_id, source, version, commit, branch, config, files, chunks, skipped) "
+            "VALUES (%s, %s, %s, %s, 'main', 'x', 1, 1, 0)",
+            (DEFAULT_TEAM, source, version, f"{version:040x}"),
+        )
+        connection.execute(
+            "INSERT INTO source_indexes (team_id, source, version) VALUES (%s, %s, %s) "
+            "ON CONFLICT (team_id, source) DO UPDATE SET version = excluded.version",
+            (DEFAULT_TEAM, source, version),
+        )
+
+
+def look(platform: Platform, instance: DagsterInstance, cursor: str | None = None) -> SensorResult:
+    result = stale_source_sensor(build_sensor_context(instance=instance, cursor=cursor), platform=platform)
+    assert isinstance(result, SensorResult)
+    for request in result.dynamic_partitions_requests or []:
+        change = instance.add_dynamic_partitions if isinstance(request, AddDynamicPartitionsRequest) else None
+        if change:
+            change(request.partitions_def_name, request.partition_keys)
+        else:
+            for key in request.partition_keys:
+                instance.delete_dynamic_partition(request.partitions_def_name, key)
+    for event in result.asset_events:
+        instance.report_runless_asset_event(event)
+    return result
+
+
+def test_partitions_follow_the_sources(platform: Platform, instance: DagsterInstance) -> None:
+    look(platform, instance)
+    assert set(instance.get_dynamic_partitions("sources")) == {"fine", "failing", "left", "new"}
+    assert not look(platform, instance).dynamic_partitions_requests
+    with platform.database.system() as connection:
+        connection.execute("DELETE FROM sources WHERE name = 'left'")
+    create_run_for_test(
+        instance, job_name="resolve_task", status=DagsterRunStatus.STARTED, tags={"dagster/partition": "left"}
+    )
+    look(platform, instance)
+    assert "left" in instance.get_dynamic_partitions("sources"), "a run works on it"
+    (run,) = instance.get_runs()
+    instance.delete_run(run.run_id)
+    look(platform, instance)
+    assert set(instance.get_dynamic_partitions("sources")) == {"fine", "failing", "new"}
+
+
+def test_an_index_that_a_command_made_is_shown_once(platform: Platform, instance: DagsterInstance) -> None:
+    indexed(platform, "fine", 1)
+    first = look(platform, instance)
+    (event,) = first.asset_events
+    assert isinstance(event, AssetMaterialization)
+    assert (event.partition, event.metadata["index_version"].value) == ("fine", index_version_name("fine", 1))
+    assert look(platform, instance, first.cursor).asset_events == []
+    assert look(platform, instance, None).asset_events == [], "a lost cursor repeats nothing"
+    indexed(platform, "fine", 2)
+    (event,) = look(platform, instance, first.cursor).asset_events
+    assert event.metadata["index_version"].value == index_version_name("fine", 2)
+
+
+def test_an_index_that_a_run_makes_is_left_to_it(platform: Platform, instance: DagsterInstance) -> None:
+    indexed(platform, "fine", 1)
+    run = create_run_for_test(
+        instance, job_name=REFRESH_JOB, status=DagsterRunStatus.STARTED, tags={"dagster/partition": "fine"}
+    )
+    busy = look(platform, instance)
+    assert busy.asset_events == []
+    instance.report_runless_asset_event(
+        AssetMaterialization(
+            "context_index", partition="fine", metadata={"index_version": index_version_name("fine", 1)}
+        )
+    )
+    instance.delete_run(run.run_id)
+    assert look(platform, instance, busy.cursor).asset_events == []

@@ -107,6 +107,12 @@ def waits_since(migration: Migration, now: datetime) -> str | None:
     return None
 
 
+def is_a_look(migration: Migration, now: datetime) -> bool:
+    """Whether all that driving would do is to look at live searches, which takes seconds."""
+    observing = migration.state == MigrationState.OBSERVING
+    return observing and (now - migration.state_at).total_seconds() < migration.chosen.observe_seconds
+
+
 def drive_stalled(migration: Migration, events: Sequence[TimelineEvent], now: datetime) -> str | None:
     """Why an operator should look at an open migration: a fault has paused it, or it has long done nothing although
     there is work; else None."""
