@@ -33,6 +33,8 @@ of eight others."""
 MOST_SECONDS = 30.0
 LEAST_SECONDS = 1.0
 LEAST_COMPARED = 0.5
+LEAST_CALLS = 8
+"""On fewer calls of the changed functions, rivals agree for want of cases."""
 _TRIAL_SECONDS = 10.0
 
 
@@ -144,7 +146,11 @@ def _judged(measurement: Measurement, number: int) -> Scrutiny:
         return Scrutiny((_unmeasured(detail.strip()),))
     found = judge_behaviour(measurement, number)
     doubts = [doubt.model_copy(update={"origin": "run"}) for doubt in found.doubts]
-    if not all(_compared_enough(measurement, other) for other in range(len(measurement.patches))):
+    if (others := len(measurement.patches) - 1) and len(measurement.calls) < LEAST_CALLS:
+        count = "Another patch passes" if others == 1 else f"{others} other patches pass"
+        why = f" {measurement.notes[0]}" if measurement.notes else ""
+        doubts.append(_unmeasured(f"{count} these tests, and no calls were found by which to tell them apart.{why}"))
+    elif not all(_compared_enough(measurement, other) for other in range(len(measurement.patches))):
         doubts.append(_unmeasured("Another patch that passes these tests could not be compared with this one in time."))
     elif (rival := rival_doubt(measurement, number)) is not None:
         doubts.append(rival.model_copy(update={"origin": "rival"}))

@@ -277,3 +277,13 @@ def test_a_path_may_come_as_an_object_where_the_file_knows_os() -> None:
     wanted = before.replace("    return", "    place = os.fspath(place)\n    return")
     assert any(same(text, wanted) for text in results(before))
     assert not any("fspath" in text for text in results(before.replace("import os", "import sys as os_")))
+
+
+def test_a_hash_is_made_of_what_equality_compares() -> None:
+    head = "class Tag:\n    def __eq__(self, other):\n        return self.text == other.text{}\n\n"
+    before = head + "    def __hash__(self):\n        return hash(id(self))\n"
+    for more, value in (("", "self.text"), (" and self.kind == other.kind", "(self.text, self.kind)")):
+        wanted = before.format(more).replace("hash(id(self))", f"hash({value})")
+        assert results(before.format(more)).get(wanted, 0.0) == 0.9
+    other = before.format("").replace("__eq__", "same")
+    assert not any("hash(self.text)" in text for text in results(other) if "id(self)" not in text)

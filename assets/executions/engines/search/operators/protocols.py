@@ -47,6 +47,20 @@ def special_method(site: Site, node: ast.stmt) -> Iterator[Proposal | None]:
             yield _at_the_end(site, node, lines, weight * likely)
 
 
+@on_statement
+def hash_of_compared(site: Site, node: ast.stmt) -> Iterator[Proposal]:
+    """`__hash__` from what `__eq__` compares, since equal objects must have one hash (Python's data model)."""
+    if not isinstance(node, ast.Return) or node.value is None or site.function is None or site.owner is None:
+        return
+    if site.function.name != "__hash__" or not site.function.args.args:
+        return
+    this = site.function.args.args[0].arg
+    fields = [f"{this}.{field}" for field in _compared(site.owner)]
+    if fields:
+        together = fields[0] if len(fields) == 1 else f"({', '.join(fields)})"
+        yield site.replace(node.value, f"hash({together})", "protocol:hash", 0.9)
+
+
 def _bodies(
     name: str, node: ast.ClassDef, attributes: list[str], methods: set[str]
 ) -> Iterator[tuple[list[str], float]]:
