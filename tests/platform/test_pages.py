@@ -70,7 +70,9 @@ def test_a_run_says_what_it_was_about_and_how_it_ended(
     platform.wait_for(
         "the end of both tasks", lambda: sorted(platform.tasks().values()) == ["resolved", "unresolved"], 600
     )
-    seen(platform, browser, "/runs")("issue: acme/shop#1", "outcome: resolved", "issue: acme/shop#2", "outcome: unresolved")
+    seen(platform, browser, "/runs")(
+        "issue: acme/shop#1", "outcome: resolved", "issue: acme/shop#2", "outcome: unresolved"
+    )
     seen(platform, browser, "/assets/result?view=checks")("resolved")
     front = browser.text_of(platform.state["gateway"])
     assert "Penstock" in front

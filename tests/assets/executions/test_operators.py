@@ -287,3 +287,17 @@ def test_a_hash_is_made_of_what_equality_compares() -> None:
         assert results(before.format(more)).get(wanted, 0.0) == 0.9
     other = before.format("").replace("__eq__", "same")
     assert not any("hash(self.text)" in text for text in results(other) if "id(self)" not in text)
+
+
+def test_a_check_of_a_class_also_means_its_siblings_from_the_same_module() -> None:
+    before = (
+        "import nodes\n\n\nclass Writer:\n    def visit_Group(self, n):\n        return '{}'\n\n"
+        "    def part(self, n):\n        if isinstance(n, nodes.Items):\n            return 1\n"
+        "        return nodes.Blank\n"
+    )
+    read = read_symptoms([], ["def test_group_in_items():\n    assert 1"], "A group in parentheses is lost")
+    found = results(before, read)
+    for name, likely in (("Group", 0.3), ("Blank", 0.09)):
+        text = before.replace("nodes.Items)", f"(nodes.Items, nodes.{name}))")
+        assert found.get(text) == pytest.approx(likely), name
+    assert not any("nodes.part" in text for text in found)

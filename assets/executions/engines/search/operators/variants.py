@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from .base import Proposal, Site, called_name, on
 
 _MOST_LITERALS = 12
+_MOST_SIBLINGS = 30
 _PREFIXED = frozenset({"startswith", "endswith"})
 
 
@@ -35,7 +36,7 @@ def one_more_prefix(site: Site, node: ast.Call) -> Iterator[Proposal]:
     elif called_name(node) in ("isinstance", "issubclass") and len(node.args) == 2:
         kinds = node.args[1]
         known = [site.code(e) for e in kinds.elts] if isinstance(kinds, ast.Tuple) else [site.code(kinds)]
-        for name, likely in _kinds(site):
+        for name, likely in (*_kinds(site), *_siblings(site, kinds)):
             if name not in known:
                 yield site.replace(kinds, f"({', '.join([*known, name])})", "condition:values", 0.3 * likely)
         if isinstance(kinds, ast.Tuple) and len(known) > 1:
@@ -62,6 +63,23 @@ def _kinds(site: Site) -> Iterator[tuple[str, float]]:
         if name not in seen:
             seen.add(name)
             yield name, 0.8 if name in site.symptoms.names else 0.3
+
+
+def _siblings(site: Site, kinds: ast.expr) -> Iterator[tuple[str, float]]:
+    """Classes of the module that the checked ones come from (`nodes.List` beside `nodes.Tuple`), as far as the file
+    names them; those that issue or tests speak of first."""
+    first = kinds.elts[0] if isinstance(kinds, ast.Tuple) and kinds.elts else kinds
+    if not isinstance(first, ast.Attribute) or not isinstance(first.value, ast.Name):
+        return
+    module, seen = first.value.id, set[str]()
+    said = {name.lower() for name in site.symptoms.names} | set(re.findall(r"[a-z]+", site.symptoms.issue.lower()))
+    for node in site.source.walk(site.source.tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == module:
+            seen.update([node.attr] if node.attr[:1].isupper() else [])
+        elif isinstance(node, ast.FunctionDef) and (match := re.fullmatch(r"visit_([A-Z]\w*)", node.name)):
+            seen.add(match[1])
+    for name in sorted(seen, key=lambda one: (one.lower() not in said, one))[:_MOST_SIBLINGS]:
+        yield f"{module}.{name}", 1.0 if name.lower() in said else 0.3
 
 
 @on(ast.List, ast.Set, ast.Tuple)
