@@ -71,7 +71,10 @@ def test_a_run_says_what_it_was_about_and_how_it_ended(
         "the end of both tasks", lambda: sorted(platform.tasks().values()) == ["resolved", "unresolved"], 600
     )
     seen(platform, browser, "/runs")(
-        "issue: acme/shop#1", "outcome: resolved", "issue: acme/shop#2", "outcome: unresolved"
+        "issue: #1 Total is wrong for several items (1)",
+        "outcome: resolved published",
+        "issue: #2 Please add a dark mode",
+        "outcome: unresolved report",
     )
     seen(platform, browser, "/assets/result?view=checks")("resolved")
     front = browser.text_of(platform.state["gateway"])
