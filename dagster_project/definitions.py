@@ -68,7 +68,7 @@ defs = Definitions(
     ],
     schedules=[
         tasks.prune_nightly,
-        tasks.follow_schedule,
+        tasks.follow_patches_schedule,
         tasks.ledger_schedule,
         events.prune_events_nightly,
         *context.SCHEDULES,

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg.rows import dict_row
+from psycopg import Connection
+from psycopg.rows import TupleRow, dict_row
 
 from core.database import Database
 from core.git import GitError, Repository
@@ -51,6 +52,19 @@ RETURNING task_id, (SELECT body ->> 'source' FROM publications p WHERE (p.task_i
                     = (fates.task_id, fates.attempt, fates.target)), fate
 """
 
+_WORK = """
+SELECT EXISTS (
+    SELECT FROM publications p
+    LEFT JOIN fates f ON (f.task_id, f.attempt, f.target) = (p.task_id, p.attempt, p.target)
+    LEFT JOIN tickets t ON t.team_id = p.team_id AND t.source = p.body ->> 'source' AND t.url = p.location
+        AND t.kind = 'pull request'
+    LEFT JOIN source_indexes s ON s.team_id = p.team_id AND s.source = p.body ->> 'source'
+    LEFT JOIN index_versions v ON (v.team_id, v.source, v.version) = (s.team_id, s.source, s.version)
+    WHERE p.state = 'published' AND p.patch_sha256 IS NOT NULL AND p.updated_at > now() - %(days)s * interval '1 day'
+        AND ((t.state IS DISTINCT FROM 'open' AND v.commit IS NOT NULL AND v.commit IS DISTINCT FROM f.head)
+            OR (t.state = 'closed' AND coalesce(f.fate, 'open') = 'open') OR (t.state = 'open' AND f.fate = 'closed')))
+"""
+
 _log = logging.getLogger(__name__)
 OpenMirror = Callable[[uuid.UUID, str], tuple[Repository, str]]
 """The mirror of a team's source, and the commit at the head of its indexed branch. Raises `GitError`."""
@@ -64,6 +78,13 @@ class FateChange:
     source: str
     fate: Fate
     commit: str | None
+
+
+def anything_to_follow(connection: Connection[TupleRow]) -> bool:
+    """Whether `note_fates` could find something new: a source has moved on, or a pull request was closed or opened.
+    The connection must have the system role."""
+    row = connection.execute(_WORK, {"days": FOLLOWED_DAYS}).fetchone()
+    return bool(row and row[0])
 
 
 def note_fates(database: Database, open_mirror: OpenMirror) -> list[FateChange]:

@@ -10,17 +10,20 @@ from dagster import (
     DefaultScheduleStatus,
     OpExecutionContext,
     ResourceParam,
+    RunRequest,
     RunsFilter,
     ScheduleDefinition,
+    SkipReason,
     define_asset_job,
     in_process_executor,
     job,
     op,
+    schedule,
 )
 
 from assets.platform import Platform
 from assets.results.deliver import deliver
-from assets.results.fates import note_fates
+from assets.results.fates import anything_to_follow, note_fates
 from core.git import Repository
 
 _LEDGER = AssetSelection.checks(AssetCheckKey(AssetKey("result"), "ledger_balances"))
@@ -68,9 +71,14 @@ def follow_patches() -> None:
     look_up_fates()
 
 
-follow_schedule = ScheduleDefinition(
-    job=follow_patches, cron_schedule="*/10 * * * *", default_status=DefaultScheduleStatus.RUNNING
-)
+@schedule(job=follow_patches, cron_schedule="*/10 * * * *", default_status=DefaultScheduleStatus.RUNNING)
+def follow_patches_schedule(platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
+    """A run only when there is something to look up, so that runs without work do not bury those of tasks."""
+    with platform.database.system() as connection:
+        if not anything_to_follow(connection):
+            return SkipReason("No source with a published patch has moved on.")
+    return RunRequest()
+
 
 check_ledger = define_asset_job(
     "check_ledger",

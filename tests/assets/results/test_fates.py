@@ -4,9 +4,11 @@ import uuid
 from pathlib import Path
 
 import pytest
+from dagster import RunRequest, SkipReason, build_schedule_context
 
+from assets.platform import Platform
 from assets.results.conclude import conclude
-from assets.results.fates import note_fates
+from assets.results.fates import anything_to_follow, note_fates
 from assets.results.publish import publish_due
 from core import tasks
 from core.attempts import Attempt
@@ -16,8 +18,10 @@ from core.forge.local_git import LocalGit
 from core.git import GitError, Repository
 from core.git.fates import Fate
 from core.health.fate_rates import read_fates
+from core.settings import Settings
 from core.teams import DEFAULT_TEAM
 from core.work import Evidence, Execution, GateCheck, Patch, Verdict, VerdictKind
+from dagster_project.jobs.tasks import follow_patches_schedule
 from tests.forge_arena import git as _git
 from tests.forge_arena import seed
 
@@ -77,3 +81,56 @@ def test_a_source_that_cannot_be_read_is_left_for_the_next_time(database: Databa
         raise GitError("no mirror")
 
     assert note_fates(database, gone) == []
+
+
+def _index_at(database: Database, version: int, commit: str) -> None:
+    with database.system() as connection:
+        connection.execute(
+            "INSERT INTO sources (team_id, name, location) VALUES (%s, 'shop', 'x') ON CONFLICT DO NOTHING",
+            (DEFAULT_TEAM,),
+        )
+        connection.execute(
+            "INSERT INTO index_versions (team_id, source, version, commit, branch, config, files, chunks, skipped) "
+            "VALUES (%s, 'shop', %s, %s, 'main', 'x', 1, 1, 0)",
+            (DEFAULT_TEAM, version, commit),
+        )
+        connection.execute(
+            "INSERT INTO source_indexes (team_id, source, version) VALUES (%s, 'shop', %s) "
+            "ON CONFLICT (team_id, source) DO UPDATE SET version = excluded.version",
+            (DEFAULT_TEAM, version),
+        )
+
+
+def test_there_is_something_to_follow_only_where_a_source_has_moved_on(database: Database, repository: Path) -> None:
+    def due() -> bool:
+        with database.system() as connection:
+            return anything_to_follow(connection)
+
+    def head() -> str:
+        return _git(repository, "rev-parse", "main").strip()
+
+    task = _published(database, repository)
+    assert not due(), "the source is not indexed"
+    _index_at(database, 1, head())
+    assert due()
+    note_fates(database, lambda team, source: (Repository(repository), head()))
+    assert not due()
+    _git(repository, "merge", "-q", "--no-ff", "-m", "Merge it", f"penstock/{task}")
+    assert not due(), "the index has not moved on yet"
+    _index_at(database, 2, head())
+    assert due()
+    assert note_fates(database, lambda team, source: (Repository(repository), head())) != []
+    assert not due()
+
+
+def test_a_schedule_without_work_starts_no_run(database_url: str, database: Database, repository: Path) -> None:
+    platform = Platform(Settings(home=repository / "home"), database_url)
+
+    def tick() -> object:
+        return follow_patches_schedule(build_schedule_context(), platform=platform)
+
+    assert isinstance(tick(), SkipReason)
+    _published(database, repository)
+    _index_at(database, 1, _git(repository, "rev-parse", "main").strip())
+    assert isinstance(tick(), RunRequest)
+    platform.close()
