@@ -66,7 +66,7 @@ def state(pools: Mapping[str, Pool]) -> dict[str, Any]:
                         "in_flight": one.in_flight,
                         "concurrency": one.backend.concurrency,
                         "loaded": one.loaded,
-                        "failure_rate": round(one.standing.rate, 3),
+                        "failure_rate": round(one.standing.rate(now), 3),
                     }
                     for one in pool.backends.values()
                 ],

@@ -64,7 +64,7 @@ class BackendState:
             not self.down and (trial or self.standing.closed()),
             trial,
             self.loaded,
-            self.standing.rate,
+            self.standing.rate(now),
         )
 
     def state(self, now: float) -> str:

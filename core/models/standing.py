@@ -14,6 +14,8 @@ WINDOW = 20
 LEAST = 10
 """Outcomes below which a rate says nothing."""
 RATE = 0.5
+HALF_LIFE = 10.0
+"""Seconds in which what failures say about a closed backend loses half of its weight."""
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 _ALL = (1 << WINDOW) - 1
@@ -30,11 +32,12 @@ class Standing:
     """When an open circuit may be tried; None while it is closed."""
     openings: int = 0
     """Times that it opened without `WINDOW` successes in between; each doubles the pause."""
+    failed_at: float = float("-inf")
 
-    @property
-    def rate(self) -> float:
-        """The share of failures, as if there had been two successes before: a guess that one failure does not spoil."""
-        return self.outcomes.bit_count() / (self.counted + 2)
+    def rate(self, now: float) -> float:
+        """The share of failures, as if there had been two successes before, halved for each `HALF_LIFE` since the last
+        failure: a backend that is avoided for its failures has no other way to be taken back."""
+        return self.outcomes.bit_count() / (self.counted + 2) * 0.5 ** min(60.0, (now - self.failed_at) / HALF_LIFE)
 
     def closed(self) -> bool:
         return self.until is None
@@ -65,6 +68,7 @@ def failed(standing: Standing, now: float, *, at_once: bool = False) -> Standing
         outcomes=((standing.outcomes << 1) | 1) & _ALL,
         counted=min(WINDOW, standing.counted + 1),
         in_a_row=standing.in_a_row + 1,
+        failed_at=now,
     )
     often = after.counted >= LEAST and after.outcomes.bit_count() >= RATE * after.counted
     if at_once or standing.until is not None or after.in_a_row >= IN_A_ROW or often:
