@@ -44,6 +44,8 @@ class ModelBackend:
         return self
 
     def stop(self) -> None:
+        if self._loop.is_closed() or not self._up.is_set():
+            return
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
@@ -151,7 +153,9 @@ class ModelBackend:
 
     async def _stream(self, request: web.Request, body: dict[str, Any], ollama: bool) -> web.StreamResponse:
         behaviour = self.behaviour
-        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson" if ollama else "text/event-stream"})
+        response = web.StreamResponse(
+            headers={"Content-Type": "application/x-ndjson" if ollama else "text/event-stream"}
+        )
         await response.prepare(request)
 
         async def send(value: dict[str, Any] | str) -> None:
