@@ -25,6 +25,9 @@ from core.models.wake import Wakes
 
 _AMBIGUOUS = frozenset({"status", "missing"})
 """Failures that may be the request's fault: they count against a server only if another one answers the request."""
+MOST_UNREACHED = 20
+"""Tries of one request that no server worked on, beside those of the configuration: each takes a server out, so that
+they are made as servers come back."""
 _logger = structlog.get_logger("model-proxy")
 
 
@@ -37,6 +40,8 @@ class _Tried:
     """What a request has met so far."""
 
     count: int = 0
+    unreached: int = 0
+    """Of these, tries on which no server can have worked."""
     queue_seconds: float = 0.0
     excluded: set[str] = field(default_factory=set)
     avoided: set[str] = field(default_factory=set)
@@ -124,7 +129,11 @@ class Relay:
                 return found
             except Failed as failure:
                 self._judge(pool, lease.state, failure, tried)
-                if tried.count >= self.config.tries or (failure.worked and not pool.may_retry()):
+                tried.unreached += not failure.worked
+                worked = tried.count - tried.unreached
+                if worked >= self.config.tries or tried.unreached >= MOST_UNREACHED:
+                    raise _final(tried) from None
+                if failure.worked and not pool.may_retry():
                     raise _final(tried) from None
                 if time.monotonic() - began >= times.total:
                     raise _final(tried) from None

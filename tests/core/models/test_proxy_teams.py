@@ -46,8 +46,8 @@ def _rows(database: Database, columns: str) -> list[tuple[Any, ...]]:
 
 def _account(task: str | None = None, prompt_tokens: int = 2) -> Account:
     return Account(
-        DEFAULT_TEAM, uuid.uuid4(), datetime.now(UTC), task, "m", "1", "a", "chat", "ok", 1, prompt_tokens, 3, True, 0.5,
-        0.1, None, 0.2,
+        DEFAULT_TEAM, uuid.uuid4(), datetime.now(UTC), task, "m", "1", "a", "chat", "ok", 1, prompt_tokens, 3, True,
+        0.5, 0.1, None, 0.2,
     )  # fmt: skip
 
 
