@@ -15,6 +15,7 @@ import structlog
 
 from core.access.roles import Role
 from core.events import DEFAULT_TEAM
+from core.model_server import TASK_HEADER
 from core.models import listing
 from core.models.access import Caller
 from core.models.dialects import ENDPOINTS, MOST_TASK, BadRequest, dialect_of, error_body, read_ask
@@ -27,7 +28,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 BODY_SECONDS = 30.0
-_TASK = b"x-penstock-task"
+_TASK = TASK_HEADER.lower().encode()
 _TRACE = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
 _MANAGING = frozenset({"/api/pull", "/api/push", "/api/create", "/api/copy", "/api/delete", "/api/blobs"})
 _logger = structlog.get_logger("model-proxy")
@@ -152,7 +153,7 @@ def _task(headers: list[tuple[bytes, bytes]]) -> str | None:
         return None
     text = given[0].decode("latin-1").strip()
     if len(given) > 1 or not text.isascii() or not text.isprintable() or len(text) > MOST_TASK:
-        raise Refusal(400, "task", f"X-Penstock-Task: must be one text of at most {MOST_TASK} printable characters")
+        raise Refusal(400, "task", f"{TASK_HEADER}: must be one text of at most {MOST_TASK} printable characters")
     return text or None
 
 

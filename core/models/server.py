@@ -18,6 +18,7 @@ from core.models.proxy import Proxy
 HEADER_SECONDS = 10.0
 KEEP_ALIVE = 60
 MOST_CONNECTIONS = 4096
+BACKLOG = 1024
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep requests waiting for the interpreter; Python's own 5 ms would be seen in their latency."""
 _UNFINISHED = "ASGI callable returned without completing response."
@@ -87,7 +88,7 @@ class ProxyServer(uvicorn.Server):
                 limit_concurrency=MOST_CONNECTIONS,
                 timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=int(proxy.config.grace_seconds),
-                backlog=1024,
+                backlog=BACKLOG,
             )
         )
         self._on_started = on_started
@@ -110,9 +111,14 @@ def _finished(record: logging.LogRecord) -> bool:
 
 def serve(proxy: Proxy, host: str, port: int, **more: Any) -> bool:
     """Serves until SIGTERM or SIGINT. Returns whether it could listen."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError:
+        return False
     server = ProxyServer(proxy, host, port, **more)
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()  # a collection that visits every imported module would hold up all requests
-    server.run()
+    server.run([listening])
     return server.started

@@ -5,6 +5,7 @@ longer. The rate matters beside failures in a row, since a backend that fails ev
 otherwise stay the least busy one and attract requests.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 IN_A_ROW = 5
@@ -37,7 +38,8 @@ class Standing:
     def rate(self, now: float) -> float:
         """The share of failures, as if there had been two successes before, halved for each `HALF_LIFE` since the last
         failure: a backend that is avoided for its failures has no other way to be taken back."""
-        return self.outcomes.bit_count() / (self.counted + 2) * 0.5 ** min(60.0, (now - self.failed_at) / HALF_LIFE)
+        faded = math.pow(0.5, min(60.0, (now - self.failed_at) / HALF_LIFE))
+        return self.outcomes.bit_count() / (self.counted + 2) * faded
 
     def closed(self) -> bool:
         return self.until is None

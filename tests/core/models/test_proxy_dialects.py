@@ -11,9 +11,10 @@ from typing import Any
 import ollama
 import pytest
 
-from core.chat import open_chat_spec
+from core.chat import ChatSpec, Message, Role, open_chat_spec
 from core.chat.conformance import CHECKS as CHAT_CHECKS
 from core.embedding.served import ServedEmbedder
+from core.models.accounts import Account
 from core.models.config import Backend, Deployment
 from core.models.wake import DeploymentWaker, WakeFailed
 from tests.chat_server import ChatServer
@@ -114,6 +115,26 @@ def test_the_platforms_chat_client_works_through_the_proxy(
     through = spec.model_validate({**spec.model_dump(), "url": url, "model": "coder"})
     check(lambda: open_chat_spec(through))
     assert chat_server.requests or check.__name__ == "check_identity"
+
+
+@pytest.mark.parametrize("provider", ["openai", "ollama"])
+def test_the_platforms_chat_client_names_its_task_to_the_proxy_only_where_it_should(
+    chat_server: ChatServer, backends: Any, proxied: Any, provider: str
+) -> None:
+    backend = backends()
+    proxy = proxied({"a": (backend, {"kind": provider}), "b": (backends(), {"kind": provider})})
+    url = proxy.url if provider == "ollama" else f"{proxy.url}/v1"
+    spec = chat_server.spec(provider).model_dump() | {"url": url, "model": "m"}
+    accounts: list[Account] = []
+    proxy.proxy.accounts.add = accounts.append
+    for names_task in (True, False):
+        model = open_chat_spec(ChatSpec.model_validate({**spec, "names_task": names_task}), task="task-7")
+        for _ in range(3):
+            model.complete([Message(Role.USER, "count")])
+    proxy.until(lambda: len(accounts) == 6)
+    assert [one.task for one in accounts] == ["task-7"] * 3 + [None] * 3
+    assert len({one.backend for one in accounts[:3]}) == 1
+    assert not any("Penstock" in name for sent in backend.headers for name in sent)
 
 
 @pytest.mark.parametrize("provider", ["openai", "ollama"])
