@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 import psycopg
 
 from core.access.roles import Role
@@ -87,7 +88,8 @@ def _database() -> Iterator[tuple[str, str]]:
 
 
 @contextlib.contextmanager
-def _proxy(database_url: str, port: int) -> Iterator[int]:
+def _proxy(database_url: str, port: int) -> Iterator[tuple[int, int]]:
+    """The proxy's port, and its process."""
     with tempfile.TemporaryDirectory() as home:
         Path(home, "model-proxy.toml").write_text(_CONFIG.format(port=port))
         environment = {"PENSTOCK_HOME": home, "PENSTOCK_DATABASE_URL": database_url}
@@ -95,9 +97,15 @@ def _proxy(database_url: str, port: int) -> Iterator[int]:
             assert process.stderr is not None
             for line in process.stderr:
                 if '"listening"' in line:
-                    yield int(json.loads(line)["port"])
+                    yield int(json.loads(line)["port"]), process.pid
                     return
             raise RuntimeError("the proxy did not start")
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 async def _paced(session: aiohttp.ClientSession, url: str, token: str) -> list[float]:
@@ -141,9 +149,11 @@ def measure() -> list[dict[str, Any]]:
     with _database() as (url, token), _process("tests.bench.model_server_app") as server:
         assert server.stdout is not None
         port = int(server.stdout.readline())
-        with _proxy(url, port) as proxy:
+        with _proxy(url, port) as (proxy, pid):
             direct, proxied = (f"http://127.0.0.1:{one}{path}" for one in (port, proxy))
+            before = [_cpu(one) for one in (pid, server.pid)]
             ours, theirs = asyncio.run(_alternating(direct, proxied, token))
+            used = [_cpu(one) - then for one, then in zip((pid, server.pid), before, strict=True)]
             time.sleep(2.5)
         with psycopg.connect(url, options="-c search_path=penstock,public") as connection:
             connection.execute("SET ROLE penstock_system")
@@ -164,4 +174,15 @@ def measure() -> list[dict[str, Any]]:
                 "ratio": round(mine / bare, 2),
             }
         )
+    in_proxy, in_server = used[0] / sent * 1e6, used[1] / (2 * sent) * 1e6
+    rows.append(
+        {
+            "name": "processor time of a model request in the proxy",
+            "value": round(in_proxy),
+            "unit": "µs",
+            "against": "in a model server that does nothing, of aiohttp",
+            "against_value": round(in_server),
+            "ratio": round(in_proxy / in_server, 2),
+        }
+    )
     return rows
