@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator
 
 from core.http import Breaker, Service
 
+TASK_HEADER = "X-Penstock-Task"
+"""Names the task that a request is for, to the proxy of model servers (`core.models`)."""
+
 
 class ModelServer(BaseModel):
     """A model's name on its server, and how to reach the server."""
@@ -23,6 +26,9 @@ class ModelServer(BaseModel):
         default=None, pattern=r"^[A-Z][A-Z0-9_]*$", description="Environment variable that holds the server's key."
     )
     retries: int = Field(default=4, ge=0, le=20, description="Retries of a request that may succeed later.")
+    names_task: bool = Field(
+        default=False, description="Whether requests name their task, for a server that is Penstock's own proxy."
+    )
 
     @field_validator("url")
     @classmethod
@@ -31,10 +37,17 @@ class ModelServer(BaseModel):
             raise ValueError("the address must not contain a password or query: name a key_variable instead")
         return value
 
-    def service(self, breaker: Breaker | None = None) -> Service:
-        """The server, with its key. It connects at the first request."""
+    def service(self, breaker: Breaker | None = None, task: str | None = None) -> Service:
+        """The server, with its key. It connects at the first request. `task` is what requests are for."""
         base = str(self.url).rstrip("/")
-        return Service(base, key_variable=self.key_variable, remedy="is the model server up?", breaker=breaker)
+        named = {TASK_HEADER: task} if task and self.names_task else {}
+        return Service(
+            base,
+            headers=lambda: named,
+            key_variable=self.key_variable,
+            remedy="is the model server up?",
+            breaker=breaker,
+        )
 
 
 def token_count(raw: Any) -> int | None:

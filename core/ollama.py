@@ -79,6 +79,24 @@ class OllamaServer:
                 return f"{(one.size or 0) / 1e9:.1f} GB{graphics}"
         return "not loaded"
 
+    def loaded(self) -> frozenset[str] | None:
+        """The full names of the models in memory; None if the server does not report it within 3 s."""
+        try:
+            with self.understood():
+                listed = self.client(PROBE).ps().models
+        except ServiceUnavailable:  # an old server, or a proxy that lets only some addresses through
+            return None
+        return frozenset(full_name(name) for one in listed if (name := one.model or one.name))
+
+    def version(self) -> str:
+        """The server's version; empty if it does not say."""
+        try:
+            answer = self._service.json("GET", "/api/version", limits=PROBE)
+        except ServiceUnavailable:
+            return ""
+        found = answer.get("version") if isinstance(answer, dict) else None
+        return found[:60] if isinstance(found, str) else ""
+
     def describe(self, model: str) -> Described:
         with self.understood():
             answer = self.client(QUERY).show(model)

@@ -145,6 +145,15 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="Address of the Dagster webserver. It has no authentication."
     )
     dagster_port: int = Field(default=3420, ge=0, le=65535, description="Port of the Dagster webserver.")
+    model_proxy_host: str = Field(
+        default="127.0.0.1", description="Address the proxy of model servers listens on (`penstock model-proxy`)."
+    )
+    model_proxy_port: int = Field(
+        default=8430, ge=0, le=65535, description="Port the proxy of model servers listens on."
+    )
+    model_proxy_config: Path | None = Field(
+        default=None, description="File that lists the model servers of the proxy. Unset: <home>/model-proxy.toml."
+    )
     max_body_bytes: int = Field(
         default=25 << 20,
         ge=1024,
@@ -642,6 +651,7 @@ class Settings(BaseSettings):
         "home",
         "cache",
         "models",
+        "model_proxy_config",
         "github_app_key",
         "signing_key",
         "kafka_ca",
@@ -684,6 +694,10 @@ class Settings(BaseSettings):
     @property
     def models_folder(self) -> Path:
         return self.models or self.cache / "models"
+
+    @property
+    def model_proxy_file(self) -> Path:
+        return self.model_proxy_config or self.home / "model-proxy.toml"
 
     @property
     def secrets_folder(self) -> Path:

@@ -41,6 +41,17 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
     ]  # fmt: skip
     if settings.event_log == "kafka":
         found.append(Child("relay", [python, "-m", "core.eventlog.relay"], lambda: True))
+    if settings.model_proxy_file.is_file():
+        proxy = f"http://{settings.model_proxy_host}:{settings.model_proxy_port}/healthz"
+        known = settings.model_proxy_port != 0
+        found.append(
+            Child(
+                "model-proxy",
+                [python, "-m", "penstock", "model-proxy"],
+                (lambda: answers(proxy)) if known else lambda: True,
+                alive=(lambda: answers(proxy)) if known else None,
+            )
+        )
     if settings.run_launcher == "warm":
         socket_path = run / "warm.sock"
         found.append(

@@ -90,7 +90,8 @@ def _carry_out(platform: Platform, attempt: Attempt, noted: EnvironmentSteps) ->
         raise LookupError("no output of an earlier stage is stored for this attempt")
     task, settings = attempt.task, platform.settings
     test = task.options.get("test")
-    engine = open_engine(EngineChoice(str(task.options.get("engine") or settings.engine)), settings)
+    choice = EngineChoice(str(task.options.get("engine") or settings.engine), task=str(task.id))
+    engine = open_engine(choice, settings)
 
     with _work_folder(platform, attempt) as folder:
         mirror = platform.mirror(task.team_id, task.source)

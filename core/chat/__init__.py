@@ -51,13 +51,13 @@ def open_chat(name: str, folder: Path) -> ChatModel:
     return open_chat_spec(find_chat_spec(name, folder))
 
 
-def open_chat_spec(spec: ChatSpec) -> ChatModel:
-    """The described model. Connects at first use."""
+def open_chat_spec(spec: ChatSpec, task: str | None = None) -> ChatModel:
+    """The described model. Connects at first use. `task` is what it is used for, where the description lets it know."""
     from core.chat.ollama import OllamaWire
     from core.chat.openai import OpenAIWire
     from core.chat.served import ServedChatModel
     from core.chat.worded import WordedTools
 
     wire = OllamaWire if spec.provider == "ollama" else OpenAIWire
-    served = ServedChatModel(spec, wire(spec, spec.service()))
+    served = ServedChatModel(spec, wire(spec, spec.service(task=task)))
     return served if spec.native_tools else WordedTools(served)

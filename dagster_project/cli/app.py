@@ -21,6 +21,7 @@ from dagster_project.cli import (
     ledger,
     lifecycle,
     migrate,
+    model_proxy,
     models,
     organisations,
     platform,
@@ -59,6 +60,7 @@ app.command("search")(index.search)
 app.command("context")(context.context)
 app.command("ledger")(ledger.ledger)
 app.command("audit")(audit.audit)
+app.command("model-proxy")(model_proxy.model_proxy)
 app.add_typer(task.tasks, name="task")
 app.add_typer(organisations.sources, name="index")
 app.add_typer(tickets.tickets, name="tickets")
@@ -130,6 +132,7 @@ KNOWN = (
     "core.home_checks:UnusableHome",
     "core.database.embedded:DatabaseNotStarted",
     "core.database.schema:SchemaError",
+    "core.models.config:ProxyConfigError",
     "dagster_project.supervisor:StartFailed",
     "dagster_project.runtime:NotStarted",
     "core.tasks:TaskNotFound",

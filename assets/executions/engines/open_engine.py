@@ -34,6 +34,8 @@ class EngineChoice:
     chat_model: str | None = None
     seed: int | None = None
     options: ModelOptions | None = None
+    task: str | None = None
+    """The task that the engine works on, which a chat model's server may be told."""
 
 
 def open_engine(choice: EngineChoice, settings: Settings) -> Engine:
@@ -56,7 +58,7 @@ def open_engine(choice: EngineChoice, settings: Settings) -> Engine:
 
 
 def _model(choice: EngineChoice, settings: Settings) -> ModelEngine:
-    chat = chat_of(settings, choice.chat_model, seed=choice.seed)
+    chat = chat_of(settings, choice.chat_model, seed=choice.seed, task=choice.task)
     return ModelEngine(chat, choice.options or options_of(settings))
 
 
@@ -76,6 +78,7 @@ def _hybrid(choice: EngineChoice, settings: Settings) -> HybridEngine:
 
     def sampler(number: int) -> ChatModel:
         seed = None if choice.seed is None and not number else (choice.seed or 0) + number
-        return chat_of(settings, choice.chat_model, seed=seed, temperature=_VARIED if number else None)
+        varied = _VARIED if number else None
+        return chat_of(settings, choice.chat_model, seed=seed, temperature=varied, task=choice.task)
 
     return HybridEngine(search, Advice(model, sampler, model.options.samples))

@@ -47,10 +47,15 @@ def options_of(settings: Settings) -> ModelOptions:
 
 
 def chat_of(
-    settings: Settings, name: str | None = None, *, seed: int | None = None, temperature: float | None = None
+    settings: Settings,
+    name: str | None = None,
+    *,
+    seed: int | None = None,
+    temperature: float | None = None,
+    task: str | None = None,
 ) -> ChatModel:
     """The chat model called `name`, else the one in the settings; `seed` replaces the model's own, and `temperature`
-    one that is 0.
+    one that is 0. `task` is what it is used for.
 
     Raises `UnknownChatModel`.
     """
@@ -62,4 +67,4 @@ def chat_of(
         spec = spec.model_copy(update={"seed": seed % (1 << 31)})
     if temperature is not None and spec.temperature == 0:
         spec = spec.model_copy(update={"temperature": temperature})
-    return open_chat_spec(spec)
+    return open_chat_spec(spec, task)
