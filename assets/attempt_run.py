@@ -13,16 +13,21 @@ import psycopg_pool
 from dagster import AssetExecutionContext, Failure, MetadataValue
 
 from assets.platform import Platform
+from core import tracing
 from core.attempts import Attempt, LeaseLost, LeaseRefused
 from core.chat.protocol import ChatUnavailable
 from core.eventlog.protocol import EventLogUnavailable
 from core.forge.protocol import ForgeUnavailable
+from core.logs import log_fields
 from core.states import TaskState
+from core.trace_context import TraceContext
 from sandbox.protocol import SandboxUnavailable
 
 TASK_TAG = "penstock/task"
 ATTEMPT_TAG = "penstock/attempt"
 TEAM_TAG = "penstock/team"
+TRACE_TAG = "penstock/trace"
+"""The `traceparent` of what launched the run."""
 TAG_CHARACTERS = 80
 
 INFRASTRUCTURE = (
@@ -38,9 +43,10 @@ ASK_AGAIN_SECONDS = 30.0
 """How long a task waits for a forge that cannot be asked who may start work."""
 
 
-def run_tags(team_id: uuid.UUID, task_id: uuid.UUID, attempt: int) -> dict[str, str]:
-    """The tags that tie a run of `resolve_task` to its attempt."""
-    return {TASK_TAG: str(task_id), ATTEMPT_TAG: str(attempt), TEAM_TAG: str(team_id)}
+def run_tags(team_id: uuid.UUID, task_id: uuid.UUID, attempt: int, trace: TraceContext | None = None) -> dict[str, str]:
+    """The tags that tie a run of `resolve_task` to its attempt, and to its trace."""
+    tags = {TASK_TAG: str(task_id), ATTEMPT_TAG: str(attempt), TEAM_TAG: str(team_id)}
+    return tags | {TRACE_TAG: trace.parent} if trace else tags
 
 
 def show_on_run(context: AssetExecutionContext, **tags: str) -> None:
@@ -68,7 +74,29 @@ def open_attempt(context: AssetExecutionContext, platform: Platform, *, first: b
             "To run a task again: penstock task retry ID",
             allow_retries=False,
         )
-    settings = platform.settings
+    tracing.rename("penstock-run")
+    stage = context.asset_key.path[-1]
+    told = {"penstock.task": tags[TASK_TAG], "penstock.attempt": tags[ATTEMPT_TAG], "penstock.team": tags[TEAM_TAG]}
+    with (
+        log_fields(task=tags[TASK_TAG], attempt=tags[ATTEMPT_TAG]),
+        tracing.span(
+            f"stage {stage}",
+            {**told, "penstock.stage": stage, "dagster.run_id": context.run.run_id},
+            parent=TraceContext.read(tags.get(TRACE_TAG)),
+            kind="consumer",
+        ) as current,
+        _open(context, platform, first) as attempt,
+    ):
+        current.set("penstock.claim", attempt.epoch)
+        current.link(attempt.resumes)
+        if attempt.task.first_traceparent != attempt.task.traceparent:
+            current.link(TraceContext.read(attempt.task.first_traceparent))
+        yield attempt
+
+
+@contextmanager
+def _open(context: AssetExecutionContext, platform: Platform, first: bool) -> Iterator[Attempt]:
+    tags, settings = context.run.tags, platform.settings
     try:
         attempt = Attempt.claim(
             platform.database,
