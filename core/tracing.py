@@ -74,6 +74,9 @@ class Span:
     def fail(self, why: str) -> None:
         """Marks the span as failed; `why` is a name, such as a class of errors."""
 
+    def end(self) -> None:
+        """Ends a span that `begin` has made; again, does nothing."""
+
 
 _NOTHING = Span()
 
@@ -100,6 +103,10 @@ class _Recorded(Span):
         from opentelemetry.trace import Status, StatusCode
 
         self._inner.set_status(Status(StatusCode.ERROR, why[:ATTRIBUTE_CHARACTERS]))
+
+    def end(self) -> None:
+        if self._inner.is_recording():
+            self._inner.end()
 
 
 @contextmanager
@@ -136,6 +143,14 @@ def span(
     finally:
         contexts.detach(token)
         found.end()
+
+
+def begin(name: str, attributes: Mapping[str, Value | None] | None = None) -> Span:
+    """A span below the one that is open here, which the caller must `end`; nothing that follows is below it."""
+    if _wanted is None:
+        return _NOTHING
+    told = {key: value for key, value in (attributes or {}).items() if value is not None}
+    return _Recorded(_tracer().start_span(name, attributes=told))
 
 
 def current() -> TraceContext | None:

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from core.health.totals import Counts, Total
-from core.tracing import span
+from core.tracing import Span, begin, span
 from sandbox.protocol import (
     CommandResult,
     Environment,
@@ -47,6 +47,7 @@ class CountedSession:
 
     def __init__(self, inner: Session, counts: Counts) -> None:
         self._inner, self._counts = inner, counts
+        self._open: list[Span] = []
 
     @property
     def backend(self) -> str:
@@ -67,11 +68,8 @@ class CountedSession:
             except SandboxUnavailable as error:
                 self._counts.note(Total.SANDBOX_REFUSED, _why(error))
                 raise
-            current.set("process.exit.code", -1 if result.exit_code is None else result.exit_code)
-            current.set("penstock.sandbox.limit", result.limit or "none")
+            _tell(current, self._counts, result)
         self._counts.note(Total.SANDBOX_COMMANDS, self.backend)
-        if result.limit is not None:
-            self._counts.note(Total.SANDBOX_KILLED, result.limit)
         return result
 
     def start(
@@ -82,14 +80,17 @@ class CountedSession:
         variables: Mapping[str, str] | None = None,
         services: bool = False,
     ) -> SandboxProcess:
-        with span("sandbox start", self._told(argv)):
-            try:
-                process = self._inner.start(argv, limits=limits, variables=variables, services=services)
-            except SandboxUnavailable as error:
-                self._counts.note(Total.SANDBOX_REFUSED, _why(error))
-                raise
+        current = begin("sandbox process", self._told(argv))
+        try:
+            process = self._inner.start(argv, limits=limits, variables=variables, services=services)
+        except SandboxUnavailable as error:
+            self._counts.note(Total.SANDBOX_REFUSED, _why(error))
+            current.fail(type(error).__name__)
+            current.end()
+            raise
         self._counts.note(Total.SANDBOX_COMMANDS, self.backend)
-        return process
+        self._open.append(current)
+        return CountedProcess(process, self._counts, current)
 
     def _told(self, argv: list[str]) -> dict[str, str | int]:
         program = argv[0].rpartition("/")[2] if argv else ""
@@ -112,6 +113,12 @@ class CountedSession:
 
     def close(self) -> None:
         self._inner.close()
+        self._end()
+
+    def _end(self) -> None:
+        for one in self._open:
+            one.end()
+        self._open.clear()
 
     def __enter__(self) -> Self:
         self._inner.__enter__()
@@ -121,6 +128,32 @@ class CountedSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._inner.__exit__(kind, error, trace)
+        self._end()
+
+
+class CountedProcess:
+    """A running command; its span ends as it does."""
+
+    def __init__(self, inner: SandboxProcess, counts: Counts, current: Span) -> None:
+        self._inner, self._counts, self._span = inner, counts, current
+        self.write_line, self.read_line = inner.write_line, inner.read_line
+
+    def finish(self, timeout: float = 5.0) -> CommandResult:
+        result = self._inner.finish(timeout)
+        _tell(self._span, self._counts, result)
+        self._span.end()
+        return result
+
+    def kill(self) -> None:
+        self._inner.kill()
+        self._span.end()
+
+
+def _tell(current: Span, counts: Counts, result: CommandResult) -> None:
+    current.set("process.exit.code", -1 if result.exit_code is None else result.exit_code)
+    current.set("penstock.sandbox.limit", result.limit or "none")
+    if result.limit is not None:
+        counts.note(Total.SANDBOX_KILLED, result.limit)
 
 
 def _why(error: Exception) -> str:
