@@ -74,6 +74,12 @@ def kafka_script() -> Any:
     return _module("deploy/dev/kafka_broker.py")
 
 
+@pytest.fixture(scope="session")
+def prometheus_script() -> Any:
+    """The module `deploy/dev/prometheus_server.py`, which belongs to no package."""
+    return _module("deploy/dev/prometheus_server.py")
+
+
 def _module(place: str) -> Any:
     name = "script_" + place.removesuffix(".py").replace("/", "_")
     specification = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / place)

@@ -114,9 +114,7 @@ def test_the_token_for_metrics_opens_nothing_else(
     assert make_client().get("/metrics", headers=SCRAPER).status_code == 401
 
 
-def test_a_reading_is_shared_by_scrapes_at_once_and_reused_for_a_while(
-    settings: Settings, database: Database
-) -> None:
+def test_a_reading_is_shared_by_scrapes_at_once_and_reused_for_a_while(settings: Settings, database: Database) -> None:
     readings = []
 
     def read(_: Source) -> list[Sample]:
