@@ -28,12 +28,12 @@ def log_fields(**fields: str) -> AbstractContextManager[None]:
     return structlog.contextvars.bound_contextvars(**fields)
 
 
-def json_formatter(service: str) -> logging.Formatter:
-    """Formats records of `logging` and of structlog."""
+def json_formatter(service: str, *more: "Processor") -> logging.Formatter:
+    """Formats records of `logging` and of structlog; `more` change the fields of the former."""
     import structlog
 
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=_shared(service),
+        foreign_pre_chain=[*_shared(service), *more],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             _cut,

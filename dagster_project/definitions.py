@@ -19,6 +19,7 @@ from assets.migrations import model_assets
 from assets.plans import assets as plan_assets
 from assets.results import asset_checks as result_checks
 from assets.results import assets as result_assets
+from dagster_project.console_log import console_log
 from dagster_project.jobs import context, evals, events, models, sweeps, tasks
 from dagster_project.runtime import worker_platform
 from sensors.changes import change_sensor
@@ -92,4 +93,5 @@ defs = Definitions(
         "eval_bench": ResourceDefinition(lambda _: evals.open_bench()),
     },
     executor=in_process_executor,
+    loggers={"console": console_log},
 )

@@ -74,6 +74,17 @@ def kafka_script() -> Any:
     return _module("deploy/dev/kafka_broker.py")
 
 
+@pytest.fixture
+def receiver() -> Iterator[Any]:
+    """A collector of traces, an `OtlpReceiver` of `tests/otlp_receiver.py`."""
+    from core import tracing
+
+    made = _module("tests/otlp_receiver.py").OtlpReceiver()
+    yield made
+    tracing.close()
+    made.stop()
+
+
 @pytest.fixture(scope="session")
 def prometheus_script() -> Any:
     """The module `deploy/dev/prometheus_server.py`, which belongs to no package."""

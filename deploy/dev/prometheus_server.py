@@ -99,10 +99,12 @@ def start_prometheus(folder: Path, configuration: Path) -> PrometheusServer:
     server = PrometheusServer(f"http://127.0.0.1:{port}", process)
     until = time.monotonic() + SECONDS
     while time.monotonic() < until and process.poll() is None:
-        with contextlib.suppress(urllib.error.URLError, OSError):
-            with urllib.request.urlopen(f"{server.url}/-/ready", timeout=5) as answer:  # noqa: S310  loopback
-                if answer.status == 200:
-                    return server
+        with (
+            contextlib.suppress(urllib.error.URLError, OSError),
+            urllib.request.urlopen(f"{server.url}/-/ready", timeout=5) as answer,  # noqa: S310  loopback
+        ):
+            if answer.status == 200:
+                return server
         time.sleep(0.1)
     server.stop()
     raise RuntimeError(f"Prometheus did not start: {log.read_text(errors='replace')[-2000:]}")

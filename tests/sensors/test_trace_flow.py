@@ -95,14 +95,6 @@ class Flow:
 
 
 @pytest.fixture
-def receiver() -> Iterator[OtlpReceiver]:
-    made = OtlpReceiver()
-    yield made
-    tracing.close()
-    made.stop()
-
-
-@pytest.fixture
 def flow(
     database_url: str, tmp_path: Path, sandbox: Any, chat_server: Any, receiver: OtlpReceiver,
     monkeypatch: pytest.MonkeyPatch,
