@@ -2,10 +2,11 @@
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
-from dagster import InitLoggerContext, LoggerDefinition, colored_console_logger
+from dagster import DagsterInstance, InitLoggerContext, LoggerDefinition, colored_console_logger
+from dagster._core.execution import context_creation_job
 
 from core.logs import json_formatter
 from core.settings import load_settings
@@ -17,13 +18,11 @@ def _about_the_run(_: object, __: str, fields: MutableMapping[str, Any]) -> Muta
     meta = getattr(record, "dagster_meta", None)
     if isinstance(meta, dict):
         fields["event"] = str(meta.get("orig_message") or fields.get("event"))
-        fields |= {name: meta[name] for name in ("run_id", "job_name", "step_key") if meta.get(name)}
+        fields.update({name: meta[name] for name in ("run_id", "job_name", "step_key") if meta.get(name)})
     return fields
 
 
 def _open(context: InitLoggerContext) -> logging.Logger:
-    if load_settings().log_format != "json":
-        return colored_console_logger.logger_fn(context)
     made = logging.Logger(str(context.logger_config["name"]))
     made.setLevel(str(context.logger_config["log_level"]).upper())
     handler = logging.StreamHandler(sys.stderr)
@@ -35,5 +34,23 @@ def _open(context: InitLoggerContext) -> logging.Logger:
 console_log = LoggerDefinition(
     logger_fn=_open,
     config_schema=colored_console_logger.config_schema,
-    description="What runs log, as text or as JSON lines.",
+    description="What runs log, as JSON lines.",
 )
+
+Defaults = Callable[[DagsterInstance | None], Sequence[tuple[LoggerDefinition, Mapping[str, object]]]]
+
+
+def use_for_runs() -> None:
+    """Makes runs of this process log as the settings say. Dagster has no setting for the log of runs whose
+    configuration names none; if its internals change, runs log text."""
+    before: Defaults | None = getattr(context_creation_job, "default_system_loggers", None)
+    if before is None or getattr(before, "__module__", None) == __name__:
+        return
+
+    def defaults(instance: DagsterInstance | None) -> Sequence[tuple[LoggerDefinition, Mapping[str, object]]]:
+        settings = load_settings()
+        if settings.log_format != "json":
+            return before(instance)
+        return [(console_log, {"name": "dagster", "log_level": settings.log_level.upper()})]
+
+    context_creation_job.default_system_loggers = defaults

@@ -15,7 +15,7 @@ from dagster._core.execution.context.compute import OpExecutionContext
 from core import tracing
 from core.logs import LONGEST, json_formatter, log_fields
 from core.settings import Settings
-from dagster_project.console_log import console_log
+from dagster_project.console_log import use_for_runs
 
 
 @pytest.fixture
@@ -73,11 +73,13 @@ def test_what_a_run_logs_is_json_only_if_that_is_set(
         with log_fields(task="t1"):
             context.log.info("done with it")
 
-    @job(logger_defs={"console": console_log})
+    @job
     def one() -> None:
         work()
 
-    assert one.execute_in_process(run_config={"loggers": {"console": {"config": {"log_level": "INFO"}}}}).success
+    use_for_runs()
+    use_for_runs()
+    assert one.execute_in_process().success
     [line] = [line for line in capsys.readouterr().err.splitlines() if "done with it" in line]
     if log_format == "text":
         assert not line.startswith("{")
