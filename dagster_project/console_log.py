@@ -53,4 +53,4 @@ def use_for_runs() -> None:
             return before(instance)
         return [(console_log, {"name": "dagster", "log_level": settings.log_level.upper()})]
 
-    context_creation_job.default_system_loggers = defaults
+    setattr(context_creation_job, "default_system_loggers", defaults)  # noqa: B010  it exports no such name

@@ -24,7 +24,7 @@ from tests.bench.latency import SAMPLE, _seconds
 from tests.bench.running import PENSTOCK, deliver, start_platform
 from tests.otlp_receiver import OtlpReceiver
 
-EVENTS = 6
+EVENTS = 4
 ORDER = (False, True, True, False)
 SCRAPE_SECONDS = 15.0
 TOKEN = "a token for metrics"
