@@ -4,6 +4,7 @@ process whose settings name a collector (`traces_endpoint`); without one, a span
 A span tells ids, names and counts: never the text of a task or of a program, a secret, or the message of an error.
 """
 
+import atexit
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -188,8 +189,12 @@ def close() -> None:
     global _provider  # noqa: PLW0603
     if _provider is not None and _pid == os.getpid():
         ended = threading.Thread(target=_provider.shutdown, daemon=True)
-        ended.start()
-        ended.join(FLUSH_SECONDS)  # the provider itself would wait for its collector's whole timeout
+        try:
+            ended.start()
+        except RuntimeError:  # Python starts no thread any more at its own exit
+            _provider.shutdown()
+        else:
+            ended.join(FLUSH_SECONDS)  # the provider itself would wait for its collector's whole timeout
     _provider = None
 
 
@@ -213,7 +218,9 @@ def _new_provider() -> Any:
     from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
     assert _wanted is not None  # noqa: S101  spans are made only then
+    atexit.register(close)
     provider = TracerProvider(
+        shutdown_on_exit=False,
         sampler=ParentBased(TraceIdRatioBased(_wanted.ratio)),
         resource=Resource.create({"service.name": _wanted.service, "service.version": version("penstock")}),
         span_limits=SpanLimits(

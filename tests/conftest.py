@@ -78,9 +78,11 @@ def kafka_script() -> Any:
 def receiver() -> Iterator[Any]:
     """A collector of traces, an `OtlpReceiver` of `tests/otlp_receiver.py`."""
     from core import tracing
+    from core.settings import Settings
 
     made = _module("tests/otlp_receiver.py").OtlpReceiver()
     yield made
+    tracing.use(Settings(traces_endpoint=None), "penstock-test")
     tracing.close()
     made.stop()
 
