@@ -92,7 +92,7 @@ def test_a_group_that_fails_or_takes_too_long_leaves_the_others(
     family = (Family("penstock_x", "X."),)
     broken = Group("broken", family, read("SELECT no_such_column"))
     slow = Group("slow", family, read("SELECT pg_sleep(60)"))
-    writing = Group("writing", family, read("DELETE FROM tasks RETURNING 1"))
+    writing = Group("writing", family, read("INSERT INTO log_topics (topic) VALUES ('x') RETURNING 1"))
     scraper = Scraper(settings, database, (broken, slow, writing, *GROUPS))
     found = {
         (sample.name, *sample.labels.values()): sample.value for metric in scraper.read() for sample in metric.samples
