@@ -75,16 +75,8 @@ def open_attempt(context: AssetExecutionContext, platform: Platform, *, first: b
             allow_retries=False,
         )
     tracing.rename("penstock-run")
-    stage = context.asset_key.path[-1]
-    told = {"penstock.task": tags[TASK_TAG], "penstock.attempt": tags[ATTEMPT_TAG], "penstock.team": tags[TEAM_TAG]}
     with (
-        log_fields(task=tags[TASK_TAG], attempt=tags[ATTEMPT_TAG]),
-        tracing.span(
-            f"stage {stage}",
-            {**told, "penstock.stage": stage, "dagster.run_id": context.run.run_id},
-            parent=TraceContext.read(tags.get(TRACE_TAG)),
-            kind="consumer",
-        ) as current,
+        told(context, f"stage {context.asset_key.path[-1]}") as current,
         _open(context, platform, first) as attempt,
     ):
         current.set("penstock.claim", attempt.epoch)
@@ -92,6 +84,26 @@ def open_attempt(context: AssetExecutionContext, platform: Platform, *, first: b
         if attempt.task.first_traceparent != attempt.task.traceparent:
             current.link(TraceContext.read(attempt.task.first_traceparent))
         yield attempt
+
+
+@contextmanager
+def told(context: AssetExecutionContext, name: str) -> Iterator[tracing.Span]:
+    """A span of a run of a task, in the trace of what launched it; what is logged in the block names the task."""
+    tags = context.run.tags
+    task, attempt = tags[TASK_TAG], tags[ATTEMPT_TAG]
+    attributes = {
+        "penstock.task": task,
+        "penstock.attempt": attempt,
+        "penstock.team": tags[TEAM_TAG],
+        "dagster.run_id": context.run.run_id,
+    }
+    parent = TraceContext.read(tags.get(TRACE_TAG))
+    with (
+        log_fields(task=task, attempt=attempt),
+        tracing.span(name, attributes, parent=parent, kind="consumer") as current,
+        tracing.adopting(current.context),
+    ):
+        yield current
 
 
 @contextmanager

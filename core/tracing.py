@@ -40,6 +40,8 @@ _wanted: _Wanted | None = None
 _lock = threading.Lock()
 _provider: Any = None
 _pid = 0
+_adopted: TraceContext | None = None
+"""The span under which those of threads are that have none open: threads do not inherit it."""
 
 
 def use(settings: "Settings", service: str) -> None:
@@ -129,7 +131,7 @@ def span(
 
     found = _tracer().start_span(
         name,
-        context=_parent(parent) if parent is not None else None,
+        context=_above(parent),
         kind=trace.SpanKind[kind.upper()],
         attributes={key: value for key, value in (attributes or {}).items() if value is not None},
         links=[trace.Link(trace.get_current_span(_parent(one)).get_span_context()) for one in links if one is not None],
@@ -151,7 +153,18 @@ def begin(name: str, attributes: Mapping[str, Value | None] | None = None) -> Sp
     if _wanted is None:
         return _NOTHING
     told = {key: value for key, value in (attributes or {}).items() if value is not None}
-    return _Recorded(_tracer().start_span(name, attributes=told))
+    return _Recorded(_tracer().start_span(name, context=_above(None), attributes=told))
+
+
+@contextmanager
+def adopting(context: TraceContext | None) -> Iterator[None]:
+    """In the block, spans of this process's other threads are below `context`: for a process that does one thing."""
+    global _adopted  # noqa: PLW0603
+    before, _adopted = _adopted, context
+    try:
+        yield
+    finally:
+        _adopted = before
 
 
 def current() -> TraceContext | None:
@@ -232,6 +245,16 @@ def _new_provider() -> Any:
         BatchSpanProcessor(exporter, max_queue_size=MOST_WAITING, schedule_delay_millis=1000, max_export_batch_size=512)
     )
     return provider
+
+
+def _above(parent: TraceContext | None) -> Any:
+    """What a new span is below, as OpenTelemetry passes it; None for the span that is open here."""
+    if parent is None and _adopted is not None:
+        from opentelemetry.trace import get_current_span
+
+        if not get_current_span().get_span_context().is_valid:
+            parent = _adopted
+    return None if parent is None else _parent(parent)
 
 
 def _parent(context: TraceContext) -> Any:

@@ -168,12 +168,16 @@ def test_the_consumers_of_the_log_show_how_far_behind_they_are(
     assert 299 < found[f"penstock_log_lag_seconds{labels}"] < 400
     with database.system() as connection:
         connection.execute("SELECT log_sequence('penstock.tasks', 10)")
-    assert values(client.get("/metrics", headers=authorised).text)[f"penstock_log_lag_events{labels}"] == 1
+    assert client.post("/tasks", headers=authorised, json={"source": "hello", "title": "t"}).status_code in (200, 202)
+    found = values(client.get("/metrics", headers=authorised).text)
+    assert found[f"penstock_log_lag_events{labels}"] == 2
+    assert 299 < found[f"penstock_log_lag_seconds{labels}"] < 400, "the oldest unread one has an offset already"
     with database.system() as connection:
-        connection.execute("UPDATE log_groups SET next_offset = 1")
+        connection.execute("SELECT log_sequence('penstock.tasks', 10)")
+        connection.execute("UPDATE log_groups SET next_offset = 2")
     found = values(client.get("/metrics", headers=authorised).text)
     assert found[f"penstock_log_lag_events{labels}"] == found[f"penstock_log_lag_seconds{labels}"] == 0
-    assert found["penstock_log_end_offset{topic=penstock.tasks}"] == 1
+    assert found["penstock_log_end_offset{topic=penstock.tasks}"] == 2
 
 
 def test_parts_of_the_platform_are_up_only_while_their_processes_run(

@@ -177,6 +177,9 @@ def test_one_trace_leads_from_the_webhook_to_the_published_result(flow: Flow, re
     [published] = _below(spans, "publish", root)
     assert published.attributes["penstock.publication.state"] == "published"
 
+    with_root = {one.trace for one in spans if one.name.startswith(("sandbox", "chat", "publish", "stage", "deliver"))}
+    assert with_root == {root.trace}, "also what other threads of the run do"
+
     everything = b"".join(receiver.raw).decode("utf-8", "replace")
     for secret in (KEY, "xylophone", TITLE, flow.secret, flow.headers["Authorization"].split()[1]):
         assert secret not in everything
