@@ -206,6 +206,12 @@ def test_a_retry_and_a_resumed_attempt_link_to_what_was_before(flow: Flow, recei
             flow.platform.database, DEFAULT_TEAM, task, 1, holder="killed", seconds=0.0, max_claims=5
         )  # fmt: skip
     again = flow.launch(reconciler)
+    with tracing.span("stage of the run after it"):
+        resumed = Attempt.claim(
+            flow.platform.database, DEFAULT_TEAM, task, 1, holder="next", seconds=60.0, max_claims=5
+        )
+    assert killed.context is not None and resumed.resumes is not None
+    assert resumed.resumes.parent == killed.context.parent
     assert again[TRACE_TAG] != first[TRACE_TAG] and again[TRACE_TAG][3:35] == first[TRACE_TAG][3:35]
     assert flow.client.post(f"/tasks/{task}/cancel", headers=flow.headers).status_code == 200
     assert flow.client.post(f"/tasks/{task}/retry", headers=flow.headers).status_code in (200, 202)
@@ -214,7 +220,6 @@ def test_a_retry_and_a_resumed_attempt_link_to_what_was_before(flow: Flow, recei
     assert flow.run(retried).success
     tracing.flush(30)
     spans = receiver.wait(lambda found: any(one.name == "stage result" for one in found))
-    assert killed.context is not None
     [relaunch] = [one for one in spans if one.name == "launch attempt" and one.links]
     assert relaunch.links == ((killed.context.trace_id, killed.context.span_id),)
     [stage] = [one for one in spans if one.name == "stage task_context"]
