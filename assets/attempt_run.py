@@ -13,16 +13,21 @@ import psycopg_pool
 from dagster import AssetExecutionContext, Failure, MetadataValue
 
 from assets.platform import Platform
+from core import tracing
 from core.attempts import Attempt, LeaseLost, LeaseRefused
 from core.chat.protocol import ChatUnavailable
 from core.eventlog.protocol import EventLogUnavailable
 from core.forge.protocol import ForgeUnavailable
+from core.logs import log_fields
 from core.states import TaskState
+from core.trace_context import TraceContext
 from sandbox.protocol import SandboxUnavailable
 
 TASK_TAG = "penstock/task"
 ATTEMPT_TAG = "penstock/attempt"
 TEAM_TAG = "penstock/team"
+TRACE_TAG = "penstock/trace"
+"""The `traceparent` of what launched the run."""
 TAG_CHARACTERS = 80
 
 INFRASTRUCTURE = (
@@ -38,9 +43,10 @@ ASK_AGAIN_SECONDS = 30.0
 """How long a task waits for a forge that cannot be asked who may start work."""
 
 
-def run_tags(team_id: uuid.UUID, task_id: uuid.UUID, attempt: int) -> dict[str, str]:
-    """The tags that tie a run of `resolve_task` to its attempt."""
-    return {TASK_TAG: str(task_id), ATTEMPT_TAG: str(attempt), TEAM_TAG: str(team_id)}
+def run_tags(team_id: uuid.UUID, task_id: uuid.UUID, attempt: int, trace: TraceContext | None = None) -> dict[str, str]:
+    """The tags that tie a run of `resolve_task` to its attempt, and to its trace."""
+    tags = {TASK_TAG: str(task_id), ATTEMPT_TAG: str(attempt), TEAM_TAG: str(team_id)}
+    return tags | {TRACE_TAG: trace.parent} if trace else tags
 
 
 def show_on_run(context: AssetExecutionContext, **tags: str) -> None:
@@ -68,7 +74,41 @@ def open_attempt(context: AssetExecutionContext, platform: Platform, *, first: b
             "To run a task again: penstock task retry ID",
             allow_retries=False,
         )
-    settings = platform.settings
+    tracing.rename("penstock-run")
+    with (
+        told(context, f"stage {context.asset_key.path[-1]}") as current,
+        _open(context, platform, first) as attempt,
+    ):
+        current.set("penstock.claim", attempt.epoch)
+        current.link(attempt.resumes)
+        if attempt.task.first_traceparent != attempt.task.traceparent:
+            current.link(TraceContext.read(attempt.task.first_traceparent))
+        yield attempt
+
+
+@contextmanager
+def told(context: AssetExecutionContext, name: str) -> Iterator[tracing.Span]:
+    """A span of a run of a task, in the trace of what launched it; what is logged in the block names the task."""
+    tags = context.run.tags
+    task, attempt = tags[TASK_TAG], tags[ATTEMPT_TAG]
+    attributes = {
+        "penstock.task": task,
+        "penstock.attempt": attempt,
+        "penstock.team": tags[TEAM_TAG],
+        "dagster.run_id": context.run.run_id,
+    }
+    parent = TraceContext.read(tags.get(TRACE_TAG))
+    with (
+        log_fields(task=task, attempt=attempt),
+        tracing.span(name, attributes, parent=parent, kind="consumer") as current,
+        tracing.adopting(current.context),
+    ):
+        yield current
+
+
+@contextmanager
+def _open(context: AssetExecutionContext, platform: Platform, first: bool) -> Iterator[Attempt]:
+    tags, settings = context.run.tags, platform.settings
     try:
         attempt = Attempt.claim(
             platform.database,

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core import tracing
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
 from core.settings import Settings
@@ -36,6 +37,7 @@ class Platform:
     ) -> None:
         self.settings = settings
         self.database = Database(database_url)
+        tracing.use(settings, "penstock-dagster")
         self.model_evals = model_evals
         """Returns the eval results for two embedding models (identities, the old one first) as records of
         `assets.migrations.gate.evidence`. Injected by the caller, since stages do not import each other."""

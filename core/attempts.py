@@ -18,15 +18,18 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel
 
-from core import tasks
+from core import tasks, tracing
 from core.answers import find_answers
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
 from core.follow_ups import FollowUp, find_follow_up
+from core.health import totals
+from core.health.totals import Counts, Total
 from core.payload import clean
 from core.states import TaskState
 from core.tasks import Task
 from core.timeline import latest_plan
+from core.trace_context import TraceContext
 from core.work import Patch, Plan, TaskText, Verdict
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
@@ -50,6 +53,10 @@ class Lapsed:
     source: str
     claims: int
     launched: bool
+    traceparent: str | None = None
+    tracestate: str | None = None
+    last_traceparent: str | None = None
+    """Of the last stage that has claimed it."""
 
 
 class Attempt:
@@ -64,6 +71,10 @@ class Attempt:
         self.epoch = epoch
         self.holder = holder
         self._seconds = seconds
+        self.counts = Counts()
+        """What this run has used since it last stored something; counted with what it stores next."""
+        self.resumes: TraceContext | None = None
+        """The trace of the run that held the attempt before this one did."""
         self._lost = threading.Event()
 
     @classmethod
@@ -83,7 +94,7 @@ class Attempt:
         Raises `LeaseRefused`, and fails the task if the attempt has been claimed `max_claims` times already.
         """
         log = PostgresLog(database)
-        refused = None
+        refused, trace = None, tracing.current()
         with database.team(team_id) as connection:
             task = tasks.get_task(connection, task_id, lock=True)
             if task.closed or task.state == TaskState.WAITING or task.attempt != attempt:
@@ -93,15 +104,16 @@ class Attempt:
                 (team_id, task_id, attempt),
             )
             row = connection.execute(
-                "SELECT epoch, holder, claims, lease_until > clock_timestamp() FROM attempts "
+                "SELECT epoch, holder, claims, lease_until > clock_timestamp(), traceparent FROM attempts "
                 "WHERE task_id = %s AND attempt = %s FOR UPDATE",
                 (task_id, attempt),
             ).fetchone()
             assert row is not None  # noqa: S101  inserted above, in this transaction
-            epoch, current, claims, live = row
+            epoch, current, claims, live, before = row
             if live and current != holder:
                 raise LeaseRefused(f"attempt {attempt} of task {task_id} is held by run {current}")
-            if current != holder or not live:
+            resumed = current != holder or not live
+            if resumed:
                 epoch, claims = epoch + 1, claims + 1
             if claims > max_claims:
                 last = f"; the last one: {task.reason}" if task.reason else ""
@@ -109,9 +121,9 @@ class Attempt:
                 tasks.close(connection, log, task, TaskState.FAILED, refused)
             else:
                 connection.execute(
-                    "UPDATE attempts SET epoch = %s, claims = %s, holder = %s, "
+                    "UPDATE attempts SET epoch = %s, claims = %s, holder = %s, traceparent = %s, "
                     "lease_until = clock_timestamp() + %s * interval '1 second' WHERE task_id = %s AND attempt = %s",
-                    (epoch, claims, holder, seconds, task_id, attempt),
+                    (epoch, claims, holder, trace.parent if trace else before, seconds, task_id, attempt),
                 )
                 if task.state == TaskState.QUEUED:
                     tasks.move(connection, task_id, TaskState.RUNNING)
@@ -119,7 +131,9 @@ class Attempt:
                     connection.execute("UPDATE tasks SET reason = NULL WHERE id = %s", (task_id,))
         if refused:
             raise LeaseRefused(refused)
-        return cls(database, log, task, epoch, holder, seconds)
+        claimed = cls(database, log, task, epoch, holder, seconds)
+        claimed.resumes = TraceContext.read(before) if resumed else None
+        return claimed
 
     @property
     def key(self) -> tuple[uuid.UUID, int]:
@@ -208,7 +222,9 @@ class Attempt:
                 "WHERE task_id = %s AND attempt = %s RETURNING seq",
                 (self.task.team_id, *self.key, self.epoch, kind, Jsonb(_storable(body)), elapsed, digest, *self.key),
             ).fetchone()
-        return int(row[0]) if row else 0
+        seq = int(row[0]) if row else 0
+        tracing.event(f"trajectory {kind}", {"penstock.trajectory.seq": seq})
+        return seq
 
     def output(self, stage: str, kind: type[RecordT]) -> RecordT | None:
         """The output that `stage` stored for this attempt, or None."""
@@ -218,13 +234,14 @@ class Attempt:
             ).fetchone()
         return kind.model_validate(row[0]) if row else None
 
-    def put_output(self, stage: str, body: BaseModel, seconds: float) -> None:
-        """Stores `body` for the stages that follow. A repeat replaces it."""
+    def put_output(self, stage: str, body: BaseModel, seconds: float, counts: Counts | None = None) -> None:
+        """Stores `body` for the stages that follow, and counts what was used for it. A repeat replaces it."""
         with self.fenced() as connection:
-            connection.execute(
+            row = connection.execute(
                 "INSERT INTO stage_outputs (team_id, task_id, attempt, stage, epoch, body, seconds) "
                 "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (task_id, attempt, stage) DO UPDATE "
-                "SET epoch = excluded.epoch, body = excluded.body, seconds = excluded.seconds, at = clock_timestamp()",
+                "SET epoch = excluded.epoch, body = excluded.body, seconds = excluded.seconds, at = clock_timestamp() "
+                "RETURNING xmax = 0",
                 (
                     self.task.team_id,
                     *self.key,
@@ -233,7 +250,9 @@ class Attempt:
                     Jsonb(_storable(body.model_dump(mode="json"))),
                     seconds,
                 ),
-            )
+            ).fetchone()
+            first = row is not None and bool(row[0])
+            totals.add(connection, self.task.team_id, self.counts.take().plus(counts if first else None))
 
     def save_plan(self, plan: Plan) -> None:
         """Stores a revision of the plan. A resumed run plans again: a revision that differs replaces the old one."""
@@ -267,7 +286,7 @@ class Attempt:
 
     def close(self, connection: Connection[Any], state: TaskState, reason: str, data: dict[str, Any]) -> None:
         """Ends the attempt inside a `fenced` transaction, with its outcome event."""
-        tasks.close(connection, self.log, self.task, state, reason, data)
+        tasks.close(connection, self.log, self.task, state, reason, data, self.counts.take())
 
     def fail(self, reason: str) -> None:
         """Ends the task as failed, unless another run holds the attempt by now."""
@@ -290,6 +309,9 @@ class Attempt:
                 "WHERE task_id = %s AND attempt = %s AND epoch = %s AND ended_at IS NULL",
                 (delay_seconds, 0 if counted else 1, *self.key, self.epoch),
             )
+            why = "infrastructure" if counted else "not begun"
+            self.counts.note(Total.RELAUNCHES, why)
+            totals.add(connection, self.task.team_id, self.counts.take())
 
 
 def _not_open(task: Task, attempt: int) -> str:
@@ -310,7 +332,7 @@ def lapsed(database: Database, *, unclaimed_seconds: float, limit: int) -> list[
     with database.system() as connection:
         rows = connection.execute(
             "SELECT t.team_id, t.id, t.attempt, t.source, coalesce(a.claims, 0), "
-            "t.state = 'running' OR t.launched_attempt = t.attempt "
+            "t.state = 'running' OR t.launched_attempt = t.attempt, t.traceparent, t.tracestate, a.traceparent "
             "FROM tasks t LEFT JOIN attempts a ON a.task_id = t.id AND a.attempt = t.attempt "
             "WHERE t.state IN ('queued', 'running') "
             "AND NOT (t.state = 'queued' AND t.due_attempt = t.attempt AND t.launched_attempt < t.attempt) "

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from core.teams import DEFAULT_TEAM
+from core.trace_context import TraceContext, known_parent, known_state
 
 __all__ = ["CHANGES", "DEAD_LETTERS", "DEFAULT_TEAM", "OUTCOMES", "TASKS", "TOPICS", "Event", "task_id"]
 
@@ -42,11 +43,35 @@ class Event(BaseModel):
     time: datetime = Field(default_factory=lambda: datetime.now(UTC))
     datacontenttype: Literal["application/json"] = "application/json"
     teamid: uuid.UUID = DEFAULT_TEAM
+    traceparent: str | None = None
+    tracestate: str | None = None
+    """The trace that the event belongs to (the CloudEvents extension for distributed tracing); absent without one."""
     data: Mapping[str, Any] = Field(default_factory=dict)
+
+    @field_validator("traceparent", mode="before")
+    @classmethod
+    def _parent(cls, value: object) -> str | None:
+        return known_parent(value)
+
+    @field_validator("tracestate", mode="before")
+    @classmethod
+    def _state(cls, value: object) -> str | None:
+        return known_state(value)
+
+    @property
+    def trace(self) -> TraceContext | None:
+        return TraceContext.read(self.traceparent, self.tracestate)
+
+    def traced(self, context: TraceContext | None) -> Self:
+        """The event as part of a trace, unless it belongs to one already."""
+        if context is None or self.traceparent is not None:
+            return self
+        return self.model_copy(update={"traceparent": context.parent, "tracestate": context.state})
 
     def to_json(self) -> bytes:
         """The structured-mode JSON form, UTF-8."""
-        return self.model_dump_json().encode()
+        absent = {name for name in ("traceparent", "tracestate") if getattr(self, name) is None}
+        return self.model_dump_json(exclude=absent).encode()
 
     @classmethod
     def from_json(cls, raw: bytes | str) -> Self:

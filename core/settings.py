@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -516,6 +517,40 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Lowest severity that is logged."
     )
+    log_format: Literal["text", "json"] = Field(
+        default="text",
+        description="Format of logs: text, or json with one object per line. The gateway's are always json.",
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        description="Token that may read the gateway's metrics and nothing else, also while the database is down.",
+    )
+    metrics_seconds: float = Field(
+        default=5.0, ge=0, le=300, description="Seconds for which metrics that were read from the database are reused."
+    )
+    traces_endpoint: str | None = Field(
+        default=None,
+        description="URL to which traces are sent by OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces. Unset: "
+        "no traces.",
+    )
+    traces_ratio: float = Field(default=1.0, ge=0, le=1, description="Share of traces that are recorded.")
+
+    @field_validator("traces_endpoint")
+    @classmethod
+    def _is_collector(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        found = urlsplit(value)
+        if found.scheme not in ("http", "https") or not found.hostname or found.username or len(value) > 2000:
+            raise ValueError("must be an http or https URL without a user, such as http://127.0.0.1:4318/v1/traces")
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not 16 <= len(value.get_secret_value()) <= 200:
+            raise ValueError("must have 16 to 200 characters")
+        return value
 
     @field_validator("database_url", "database_owner_url", "dagster_database_url")
     @classmethod

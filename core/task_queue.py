@@ -50,14 +50,14 @@ chosen AS (
 taken AS (
     UPDATE tasks t SET launched_attempt = t.attempt, updated_at = clock_timestamp() FROM chosen
     WHERE t.id = chosen.id AND {_WAITING}
-    RETURNING t.team_id, t.id, t.attempt, t.source, chosen.place
+    RETURNING t.team_id, t.id, t.attempt, t.source, t.traceparent, t.tracestate, chosen.place
 ),
 noted AS (
     INSERT INTO task_turns (team_id, source, launched_at)
     SELECT team_id, source, clock_timestamp() FROM taken GROUP BY team_id, source
     ON CONFLICT (team_id, source) DO UPDATE SET launched_at = excluded.launched_at
 )
-SELECT team_id, id, attempt, source FROM taken ORDER BY place
+SELECT team_id, id, attempt, source, traceparent, tracestate FROM taken ORDER BY place
 """  # noqa: S608  constants
 
 
@@ -69,6 +69,8 @@ class Turn:
     task_id: uuid.UUID
     attempt: int
     source: str
+    traceparent: str | None = None
+    tracestate: str | None = None
 
 
 def mark_due(database: Database, requested: Sequence[tuple[uuid.UUID, int]]) -> int:

@@ -6,17 +6,19 @@ Not for running them: attempts, leases and everything an attempt writes are in `
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg import Connection
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
+from core import tracing
 from core.answers import take_answers
 from core.eventlog.postgres import PostgresLog
 from core.events import OUTCOMES, TASKS, Event, task_id
 from core.follow_ups import FollowUp
+from core.health import totals
 from core.states import CLOSED_TASK_STATES, TaskState
 
 REQUESTED = "penstock.task.requested"
@@ -61,6 +63,11 @@ class Task:
     trusted: bool = False
     """A person with a token of Penstock's has started it or its last attempt, or a rule about failed checks has."""
 
+    traceparent: str | None = None
+    tracestate: str | None = None
+    first_traceparent: str | None = None
+    """The traces of what requested this attempt, and of what started the task."""
+
     @property
     def text(self) -> str:
         """Title and body, as one text."""
@@ -73,7 +80,8 @@ class Task:
 
 _COLUMNS = (
     "team_id, id, event_id, source, title, body, url, author, options, state, reason, attempt, created_at, updated_at, "
-    "ticket_service, ticket_project, ticket_key, starter, starter_id, trusted"
+    "ticket_service, ticket_project, ticket_key, starter, starter_id, trusted, "
+    "traceparent, tracestate, first_traceparent"
 )
 
 
@@ -98,15 +106,18 @@ def create_task(
     must be of type `penstock.task.requested`, with the source's name as its subject; `request_event` makes one.
     """
     identity = task_id(event.teamid, event.id)
+    trace = tracing.current()
     connection.execute(
         "INSERT INTO tasks (team_id, id, event_id, source, title, body, url, author, options, "
-        "ticket_service, ticket_project, ticket_key, starter, starter_id, trusted) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
+        "ticket_service, ticket_project, ticket_key, starter, starter_id, trusted, "
+        "traceparent, tracestate, first_traceparent) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
         (
             *(event.teamid, identity, event.id, source, title, body, url, author, Jsonb(dict(options or {}))),
             *(ticket or (None, None, None)),
             *starter,
             ticket is None,
+            *((trace.parent, trace.state, trace.parent) if trace else (None, None, None)),
         ),
     )
     log.append_in(connection, TASKS, [event])
@@ -251,14 +262,21 @@ def _queue_next(
     trusted: bool = False,
 ) -> Task:
     identity, attempt = task.id, task.attempt + 1
-    if task.state == TaskState.WAITING:
+    asked = task.state == TaskState.WAITING
+    if asked:
         _end_attempt(connection, task)
         log.append_in(connection, OUTCOMES, [_outcome(task, ASKED, task.state, task.reason)])
     take_answers(connection, identity, attempt)
+    trace = tracing.current()
     connection.execute(
         "UPDATE tasks SET state = 'queued', reason = NULL, attempt = %s, updated_at = now(), trusted = %s, "
-        "starter = coalesce(%s, starter), starter_id = coalesce(%s, starter_id) WHERE id = %s",
-        (attempt, trusted or starter is None, *(starter or (None, None)), identity),
+        "starter = coalesce(%s, starter), starter_id = coalesce(%s, starter_id), traceparent = %s, tracestate = %s "
+        "WHERE id = %s",
+        (
+            *(attempt, trusted or starter is None, *(starter or (None, None))),
+            *((trace.parent, trace.state) if trace else (None, None)),
+            identity,
+        ),
     )
     event = request_event(
         task.team_id,
@@ -270,6 +288,8 @@ def _queue_next(
         attempt=attempt,
     )
     log.append_in(connection, TASKS, [event])
+    if asked:
+        totals.add(connection, task.team_id, totals.ended("asked", None))
     return get_task(connection, identity)
 
 
@@ -280,8 +300,10 @@ def close(
     state: TaskState,
     reason: str,
     data: Mapping[str, Any] | None = None,
+    counts: totals.Counts | None = None,
 ) -> Event:
-    """Ends the task's attempt in `state` and appends its outcome to `penstock.outcomes`, in one transaction.
+    """Ends the task's attempt in `state` and appends its outcome to `penstock.outcomes`, in one transaction, in which
+    it is counted together with `counts`.
 
     The outcome's id is made from task and attempt, so the log holds one outcome however often a run repeats.
     """
@@ -289,7 +311,15 @@ def close(
     _end_attempt(connection, task)
     event = _outcome(task, CLOSED, state, reason, data)
     log.append_in(connection, OUTCOMES, [event])
+    totals.add(connection, task.team_id, totals.ended(state, _latency(task, state)).plus(counts))
     return event
+
+
+def _latency(task: Task, state: TaskState) -> float | None:
+    """Seconds from the event to the result. None for what people did later, which says nothing of the platform."""
+    if task.attempt > 1 or state == TaskState.CANCELLED or task.state == TaskState.WAITING:
+        return None
+    return (datetime.now(UTC) - task.created_at).total_seconds()
 
 
 def _end_attempt(connection: Connection[Any], task: Task) -> None:

@@ -21,6 +21,7 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
     python, run = sys.executable, settings.run_folder
     _, workspace, code = instance.files(settings)
     stock = settings.run_launcher == "stock"
+    logs = ["--log-level", "warning", *(["--log-format", "json"] if settings.log_format == "json" else [])]
     code_server = ["dagster", "api", "grpc"] if stock else ["dagster_project.code_server"]
     found = [
         Child(
@@ -32,7 +33,7 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
         Child(
             "code-server",
             [python, "-m", *code_server, "--socket", str(code), "--location-name", "penstock",
-             "--module-name", "dagster_project.definitions", "--log-level", "warning",
+             "--module-name", "dagster_project.definitions", *logs,
              "--max-workers", str(CODE_SERVER_THREADS)],
             lambda: listening(code),
             DAGSTER_GRACE,
@@ -70,7 +71,7 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
             Child(
                 "webserver",
                 [python, "-m", "dagster_webserver", "-h", host, "-p", str(port), "-w", str(workspace),
-                 "--log-level", "warning"],
+                 *logs],
                 lambda: answers(f"http://{host}:{port}/server_info"),
                 DAGSTER_GRACE,
                 alive=lambda: answers(f"http://{host}:{port}/server_info"),

@@ -19,6 +19,7 @@ from assets.migrations import model_assets
 from assets.plans import assets as plan_assets
 from assets.results import asset_checks as result_checks
 from assets.results import assets as result_assets
+from dagster_project.console_log import use_for_runs
 from dagster_project.jobs import context, evals, events, models, sweeps, tasks
 from dagster_project.runtime import worker_platform
 from sensors.changes import change_sensor
@@ -28,6 +29,7 @@ from sensors.stale import stale_source_sensor
 from sensors.sweeps import sweep_sensor
 from sensors.tasks import reconciler, task_sensor
 
+use_for_runs()
 defs = Definitions(
     assets=load_assets_from_modules(
         [

@@ -21,14 +21,15 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
+    from core import tracing
     from core.credentials import CredentialsError
     from core.database import Database
+    from core.logs import configure
     from gateway.app import create_app
-    from gateway.logs import configure
     from gateway.server import Server
     from gateway.state import STREAM_THREADS, WORK_THREADS
 
-    configure(settings.log_level)
+    configure(settings.log_level, "penstock-gateway")
     database = Database(
         settings.database_url.get_secret_value(), max_size=WORK_THREADS + STREAM_THREADS, timeout=DATABASE_SECONDS
     )
@@ -41,6 +42,7 @@ def main() -> int:
         server.run()
     finally:
         database.close()
+        tracing.close()
     return 0 if server.started else 1
 
 

@@ -15,6 +15,7 @@ from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from core import tracing
 from core.access.errors import AccessError, BadName, Conflict
 from core.credentials import Credentials, load_or_make, register_token
 from core.database import Database
@@ -46,6 +47,7 @@ def create_app(
 
     By default `credentials` come from the settings and the secrets folder; missing ones are created.
     """
+    tracing.use(settings, "penstock-gateway")
     gateway = Gateway(
         settings=settings,
         database=database,

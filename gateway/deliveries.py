@@ -13,6 +13,7 @@ from core.backlog import ANY_NUMBER, Overloaded
 from core.events import DEFAULT_TEAM
 from core.intake import Delivery, Intent, Receipt, receive
 from core.states import DeliveryState
+from core.tracing import span
 from gateway.middleware import note
 from gateway.problems import Refused, documented, overloaded
 from gateway.state import Gateway
@@ -106,9 +107,12 @@ def store(
     """Stores the delivery, its intent and its events in one transaction of its team."""
     delivery = Delivery(origin, identity, kind, hashlib.sha256(body).digest())
     try:
-        with gateway.database.team(team_id) as connection:
+        with span("intake", {"penstock.origin": origin}) as current, gateway.database.team(team_id) as connection:
             backlog = ANY_NUMBER if origin in UNSWEPT else gateway.settings.backlog
-            return receive(connection, gateway.log, team_id, delivery, intent, backlog=backlog)
+            receipt = receive(connection, gateway.log, team_id, delivery, intent, backlog=backlog)
+            current.set("penstock.delivery.state", receipt.state)
+            current.set("penstock.task", str(receipt.task_id) if receipt.task_id else None)
+            return receipt
     except Overloaded as error:
         raise overloaded(error) from error
 

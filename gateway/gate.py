@@ -4,6 +4,7 @@ A path needs a token unless it is in `OPEN_PATHS` or a team's webhook: an API to
 settings name.
 """
 
+import hmac
 import re
 import time
 from asyncio import sleep
@@ -19,8 +20,10 @@ from core.access.audit import Actor, Outcome, record
 from core.access.names import TEAM_NAME, shown
 from core.access.oidc import Issuer, IssuerUnavailable, TokenRefused
 from core.access.people import Membership, Person, memberships, person_of
+from core.access.roles import Role
 from core.access.tokens import check_token
 from core.credentials import TOKEN_PREFIX, token_hash
+from core.events import DEFAULT_TEAM
 from core.team_webhooks import SENDERS
 from gateway.callers import CALLER_KEY, REQUEST_KEY, Caller
 from gateway.middleware import count_refusal, note
@@ -36,6 +39,7 @@ _ORIGINS = ("github", "gitlab", "gitea", "bitbucket", "jira", "linear", "slack",
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", *(f"/webhooks/{origin}" for origin in _ORIGINS)})
 _TEAMS_WEBHOOK = re.compile(rf"/webhooks/{TEAM_NAME}/(?:{'|'.join(SENDERS)})")
 
+METRICS_PATH = "/metrics"
 TEAM_HEADER = b"penstock-team"
 """The header by which a person of several teams says which one is meant."""
 HOLD_SECONDS = 1.0
@@ -91,12 +95,25 @@ class Gate:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise _unauthorised("a token is required: header `Authorization: Bearer pst_...`")
+        if self._may_scrape(scope, token):
+            self.gateway.token_limit.require(token_hash(token), "this token")
+            return Caller(DEFAULT_TEAM, Role.VIEWER, Actor("token", "metrics", "metrics"))
         issuer = self.gateway.issuer
         if issuer is not None and not token.startswith(TOKEN_PREFIX) and token.count(".") == 2:
             person, until = await self._person(scope, issuer, token)
             self.gateway.token_limit.require(("person", person.subject), f"{shown(person.name)}")
             return await self._member(scope, person, until)
         return await self._holder(token)
+
+    def _may_scrape(self, scope: "Scope", token: str) -> bool:
+        """Whether it is the token for metrics, which is known without the database."""
+        wanted = self.gateway.settings.metrics_token
+        return (
+            wanted is not None
+            and scope["path"] == METRICS_PATH
+            and scope["method"] in ("GET", "HEAD")
+            and hmac.compare_digest(token_hash(token), token_hash(wanted.get_secret_value()))
+        )
 
     async def _holder(self, token: str) -> Caller:
         """The caller that an API token stands for. A token that has used up its limit costs no query."""

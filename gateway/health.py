@@ -2,7 +2,6 @@
 
 import threading
 from concurrent.futures import Future
-from datetime import timedelta
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -12,13 +11,7 @@ from pydantic import BaseModel
 
 from core.database import Database
 from core.database.schema import missing
-from core.events import DEFAULT_TEAM, TOPICS
-from core.health.eval_status import read_status
-from core.health.fate_rates import read_fates
-from core.health.freshness import read_freshness
-from core.health.ledger import read_ledger
-from core.health.migration_health import read_health
-from core.states import TaskState
+from core.events import DEFAULT_TEAM
 from gateway.problems import Refused, documented
 from gateway.state import Gateway, TheGateway, TheTeam
 
@@ -92,23 +85,10 @@ def _asked_directly(gateway: Gateway) -> Readiness:
 
 @router.get("/metrics", response_class=Response, responses=documented(401, 403, 429, 503))
 def metrics(gateway: TheGateway, team: TheTeam) -> Response:
-    """Metrics in the Prometheus format. They cover all teams, so only tokens of the default team may read them."""
+    """Metrics in the Prometheus format. They cover all teams, so only tokens of the default team may read them, and the
+    token of the setting `metrics_token`. What cannot be read is missing: `penstock_metrics_group_failed` says so."""
     if team != DEFAULT_TEAM:
         raise Refused(403, "operator-only", "metrics are for tokens of the default team")
-    with gateway.database.system() as connection:
-        rows = connection.execute("SELECT state, count(*) FROM tasks GROUP BY state").fetchall()
-        freshness = read_freshness(connection)
-        fates = read_fates(connection)
-        migration = read_health(connection)
-        ledger = read_ledger(connection, timedelta(days=1))
-    gateway.metrics.show_freshness(freshness)
-    gateway.metrics.show_fates(fates)
-    gateway.metrics.show_ledger(ledger)
-    gateway.metrics.show_migration(migration)
-    gateway.metrics.show_evals(read_status(gateway.settings.home / "evals"))
-    counted = {str(state): int(number) for state, number in rows}
-    for state in TaskState:
-        gateway.metrics.tasks.labels(state).set(counted.get(state, 0))
-    for topic in TOPICS:
-        gateway.metrics.log_end.labels(topic).set(sum(gateway.log.end_offsets(topic).values()))
-    return Response(gateway.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(
+        gateway.metrics.render(gateway.scraper.read()), media_type="text/plain; version=0.0.4; charset=utf-8"
+    )

@@ -3,10 +3,12 @@
 
 import time
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from core import tracing
 from gateway.callers import REQUEST_KEY
 from gateway.problems import Refused
 from gateway.state import Gateway
@@ -60,21 +62,38 @@ class Observe:
                 message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
             await send(message)
 
-        try:
-            await self.app(scope, receive, observed)
-        finally:
-            seconds = time.perf_counter() - start
-            route = route_of(scope)
-            if not streamed:
-                method = scope["method"] if scope["method"] in _METHODS else "other"
-                self.gateway.metrics.seconds.labels(method, route, str(status)).observe(seconds)
-            log = _logger.debug if route in ("/healthz", "/readyz", "/metrics") and status < 400 else _logger.info
-            log(
-                "request",
-                request=request_id,
-                method=scope["method"][:20],
-                path=scope["path"][:200],
-                status=status,
-                ms=round(seconds * 1000, 2),
-                **scope[NOTES_KEY],
-            )
+        with _span(scope, request_id) as current:
+            try:
+                await self.app(scope, receive, observed)
+            finally:
+                current.set("http.response.status_code", status)
+                current.set("http.route", route_of(scope))
+                if status >= 500:
+                    current.fail(str(status))
+                self._tell(scope, start, request_id, status, streamed)
+
+    def _tell(self, scope: "Scope", start: float, request_id: str, status: int, streamed: bool) -> None:
+        seconds = time.perf_counter() - start
+        route = route_of(scope)
+        if not streamed:
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self.gateway.metrics.seconds.labels(method, route, str(status)).observe(seconds)
+        log = _logger.debug if route in ("/healthz", "/readyz", "/metrics") and status < 400 else _logger.info
+        log(
+            "request",
+            request=request_id,
+            method=scope["method"][:20],
+            path=scope["path"][:200],
+            status=status,
+            ms=round(seconds * 1000, 2),
+            **scope[NOTES_KEY],
+        )
+
+
+def _span(scope: "Scope", request_id: str) -> AbstractContextManager[tracing.Span]:
+    """The first span of a new trace, for what may start work. The sender's own trace context is not taken: a sender
+    does not choose what is recorded."""
+    if scope["method"] != "POST" or not tracing.is_on():
+        return nullcontext(tracing.Span())
+    known = next((word for word in ("webhooks", "tasks", "tokens") if word in scope["path"][:40]), "other")
+    return tracing.span(f"POST {known}", {"http.request.method": "POST", "penstock.request": request_id}, kind="server")

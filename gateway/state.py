@@ -16,6 +16,7 @@ from core.settings import Settings
 from gateway.callers import CALLER_KEY, Caller
 from gateway.metrics import Metrics
 from gateway.rates import RateLimit
+from gateway.scrape import Scraper
 from gateway.team_secrets import TeamWebhooks
 
 WORK_THREADS = 8
@@ -43,12 +44,14 @@ class Gateway:
     webhook_limit: RateLimit = field(init=False)
     token_limit: RateLimit = field(init=False)
     team_webhooks: TeamWebhooks = field(init=False)
+    scraper: Scraper = field(init=False)
     issuer: Issuer | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         settings = self.settings
         self.webhook_limit = RateLimit(settings.webhook_rate, settings.webhook_burst)
         self.token_limit = RateLimit(settings.token_rate, settings.token_burst)
+        self.scraper = Scraper(settings, self.database)
         self.team_webhooks = TeamWebhooks(settings.secrets_folder, self.database)
         if settings.oidc_issuer is not None:
             self.issuer = Issuer(settings.oidc_issuer, settings.oidc_audience or "")

@@ -23,13 +23,14 @@ from dagster import (
 from assets.attempt_run import ATTEMPT_TAG, TASK_TAG, run_tags
 from assets.partitions import SOURCES, partition_key
 from assets.platform import Platform
-from core import attempts, tasks
+from core import attempts, tasks, tracing
 from core.eventlog.postgres import PostgresLog
-from core.eventlog.protocol import UnknownTopic
+from core.eventlog.protocol import Record, UnknownTopic
 from core.events import TASKS, Event
 from core.questions import close_overdue
 from core.states import TaskState
-from core.task_queue import mark_due, take_turns
+from core.task_queue import Turn, mark_due, take_turns
+from core.trace_context import TraceContext
 from sensors import cursor
 from sensors.dead_letters import send_to_dead_letters
 from sensors.slots import TASK_JOB, free_slots
@@ -45,13 +46,29 @@ MOST_SILENT = 200
 """Most silent tasks that one tick of the reconciler examines."""
 
 
-def _request(team: uuid.UUID, task: uuid.UUID, attempt: int, source: str, run_key: str) -> RunRequest:
-    return RunRequest(
-        run_key=run_key,
-        partition_key=partition_key(team, source),
-        tags=run_tags(team, task, attempt),
-        job_name=TASK_JOB,
-    )
+def _request(what: Turn | attempts.Lapsed, run_key: str, links: Sequence[TraceContext | None] = ()) -> RunRequest:
+    with tracing.span(
+        "launch attempt",
+        {"penstock.task": str(what.task_id), "penstock.attempt": what.attempt, "penstock.run_key": run_key},
+        parent=TraceContext.read(what.traceparent, what.tracestate),
+        links=links,
+        kind="consumer",
+    ) as current:
+        return RunRequest(
+            run_key=run_key,
+            partition_key=partition_key(what.team_id, what.source),
+            tags=run_tags(what.team_id, what.task_id, what.attempt, current.context),
+            job_name=TASK_JOB,
+        )
+
+
+def _receive(records: Iterable[Record]) -> None:
+    """One span for each event that was read, in the trace that it carries."""
+    if tracing.is_on():
+        for record in records:
+            told: dict[str, tracing.Value | None] = {"messaging.system": "penstock", "penstock.offset": record.offset}
+            with tracing.span(f"{record.topic} receive", told, parent=record.event.trace, kind="consumer"):
+                pass
 
 
 def _partitions(context: SensorEvaluationContext) -> set[str]:
@@ -94,6 +111,7 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
             return SkipReason(f"{missing}; the relay creates it")
         if batch.unreadable:
             send_to_dead_letters(platform, batch.unreadable)
+        _receive(batch.records)
         mark_due(platform.database, requested(record.event for record in batch.records))
         offsets = dict(batch.next_offsets)
         if batch.next_offsets != committed:
@@ -101,8 +119,7 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
             committed = offsets
         known = _partitions(context)  # nothing that may fail comes between the turns and their runs
         requests = [
-            _request(turn.team_id, turn.task_id, turn.attempt, turn.source, f"task:{turn.task_id}:{turn.attempt}")
-            for turn in take_turns(platform.database, free - kept)
+            _request(turn, f"task:{turn.task_id}:{turn.attempt}") for turn in take_turns(platform.database, free - kept)
         ]
         if requests:
             return SensorResult(
@@ -154,15 +171,8 @@ def _look(context: SensorEvaluationContext, platform: Platform) -> SensorResult 
         if len(runs) > settings.max_claims * 2:
             _fail(platform, lost, f"{len(runs)} runs ended before they could claim it; last one: {runs[0].run_id}")
             continue
-        requests.append(
-            _request(
-                lost.team_id,
-                lost.task_id,
-                lost.attempt,
-                lost.source,
-                f"again:{lost.task_id}:{lost.attempt}:{len(runs)}",
-            )
-        )
+        key = f"again:{lost.task_id}:{lost.attempt}:{len(runs)}"
+        requests.append(_request(lost, key, [TraceContext.read(lost.last_traceparent)]))
     if not requests:
         return SkipReason("Every open task has a live run or waits in the log.")
     new = _new_partitions(_partitions(context), requests)

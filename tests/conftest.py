@@ -74,6 +74,25 @@ def kafka_script() -> Any:
     return _module("deploy/dev/kafka_broker.py")
 
 
+@pytest.fixture
+def receiver() -> Iterator[Any]:
+    """A collector of traces, an `OtlpReceiver` of `tests/otlp_receiver.py`."""
+    from core import tracing
+    from core.settings import Settings
+
+    made = _module("tests/otlp_receiver.py").OtlpReceiver()
+    yield made
+    tracing.use(Settings(traces_endpoint=None), "penstock-test")
+    tracing.close()
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def prometheus_script() -> Any:
+    """The module `deploy/dev/prometheus_server.py`, which belongs to no package."""
+    return _module("deploy/dev/prometheus_server.py")
+
+
 def _module(place: str) -> Any:
     name = "script_" + place.removesuffix(".py").replace("/", "_")
     specification = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / place)

@@ -46,9 +46,11 @@ from assets.shared.markdown import (
     verdict_text,
 )
 from core.attempts import Attempt
+from core.health.totals import Counts, Total
 from core.timeline import read_timeline
 from core.trajectory import Trajectory
 from core.work import Execution, Plan, TaskContext, Verdict
+from sandbox.counted import CountedSandbox
 from sandbox.environments.store import Store
 
 SHOWN_MOMENTS = 120
@@ -103,8 +105,22 @@ def _carry_out(platform: Platform, attempt: Attempt, noted: EnvironmentSteps) ->
         callbacks = Callbacks(
             revise=attempt.save_plan, should_stop=attempt.should_stop, store=_NotedTrajectory(attempt, noted)
         )
-        execution = execute(given, engine, platform.sandbox, callbacks)
+        execution = execute(given, engine, CountedSandbox(platform.sandbox, attempt.counts), callbacks)
     return execution, judge(execution.evidence, execution.patch)
+
+
+def _used(done: Execution) -> Counts:
+    """What the execution's model has cost, by its name."""
+    counts, model = Counts(), done.model
+    if model is not None:
+        name = model.model.partition("@")[0]
+        counts.note(Total.MODEL_REQUESTS, name, model.steps)
+        counts.note(Total.MODEL_RETRIES, name, model.retries)
+        counts.note(Total.PROMPT_TOKENS, name, model.prompt_tokens)
+        counts.note(Total.COMPLETION_TOKENS, name, model.completion_tokens)
+        counts.note(Total.MODEL_MONEY, name, model.money)
+        counts.note(Total.MODEL_SECONDS, name, model.seconds)
+    return counts
 
 
 @asset(
@@ -129,7 +145,7 @@ def execution(context: AssetExecutionContext, platform: ResourceParam[Platform])
                 done, verdict = _carry_out(platform, attempt, noted)
             except Stopped as stopped:
                 raise Failure(str(stopped), allow_retries=False) from stopped
-            attempt.put_output("execution", done, time.monotonic() - began)
+            attempt.put_output("execution", done, time.monotonic() - began, _used(done))
             attempt.put_output("gate", verdict, 0.0)
             _show_environment(context, platform, done, noted)
         metadata = {**_metadata(done, verdict), **_course(attempt)}

@@ -15,7 +15,7 @@ from dagster import (
     asset,
 )
 
-from assets.attempt_run import open_attempt, show_on_run
+from assets.attempt_run import open_attempt, show_on_run, told
 from assets.partitions import SOURCES
 from assets.platform import Platform
 from assets.results.conclude import conclude, is_accepted
@@ -81,9 +81,10 @@ def result(context: AssetExecutionContext, platform: ResourceParam[Platform]) ->
             headline=headline(execution, verdict),
             question_days=days_to_wait(platform, task, target) if execution.question else 0.0,
         )
-    delivered = deliver(platform, task.id)
-    for line in delivered.lines():
-        context.log.info("%s", line)
+    with told(context, "deliver"):
+        delivered = deliver(platform, task.id)
+        for line in delivered.lines():
+            context.log.info("%s", line)
     with platform.database.team(task.team_id) as connection:
         ending = read_ending(connection, task.id)
     show_on_run(context, outcome=f"{state.value} {ending.word if ending is not None else ''}")

@@ -11,11 +11,12 @@ from typing import Any, Protocol
 
 from psycopg.rows import dict_row
 
-from core import approvals
+from core import approvals, tracing
 from core.database import Database
 from core.follow_ups import FollowUp
 from core.forge.protocol import Forge, ForgeUnavailable, Publication, PublicationRefused
 from core.states import PublicationState
+from core.trace_context import TraceContext
 from core.work import Patch, Verdict
 
 MAX_TRIES = 12
@@ -91,7 +92,7 @@ def _take(database: Database, task_id: uuid.UUID | None) -> dict[str, Any] | Non
             "WHERE (p.task_id, p.attempt, p.target) = (due.task_id, due.attempt, due.target) "
             "AND (v.task_id, v.attempt) = (p.task_id, p.attempt) AND (a.task_id, a.attempt) = (p.task_id, p.attempt) "
             "AND t.id = p.task_id "
-            "RETURNING p.*, v.body AS verdict_body, a.ended_at, t.ticket_key, "
+            "RETURNING p.*, v.body AS verdict_body, a.ended_at, t.ticket_key, t.traceparent, t.tracestate, "
             "t.ticket_service || ':' || t.ticket_project AS ticket_place, "
             "(SELECT to_jsonb(f) FROM follow_ups f "
             "WHERE (f.task_id, f.attempt) = (p.task_id, p.attempt)) AS follow_up, "
@@ -101,6 +102,23 @@ def _take(database: Database, task_id: uuid.UUID | None) -> dict[str, Any] | Non
 
 
 def _try(database: Database, open_forge: OpenForge, hold: Hold, prepare: Prepare, row: dict[str, Any]) -> Published:
+    """In the stage that is open here or, for a publication of an earlier run, in the trace of its attempt."""
+    told = {
+        "penstock.task": str(row["task_id"]),
+        "penstock.attempt": row["attempt"],
+        "penstock.target.kind": str(row["target"]).partition(":")[0],
+        "penstock.publication.try": row["tries"],
+    }
+    parent = None if tracing.current() else TraceContext.read(row["traceparent"], row["tracestate"])
+    with tracing.span("publish", told, parent=parent, kind="client") as current:
+        published = _try_once(database, open_forge, hold, prepare, row)
+        current.set("penstock.publication.state", published.state)
+        return published
+
+
+def _try_once(
+    database: Database, open_forge: OpenForge, hold: Hold, prepare: Prepare, row: dict[str, Any]
+) -> Published:
     location, error, wait = None, None, 0.0
     try:
         publication = _publication(row)

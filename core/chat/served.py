@@ -33,6 +33,7 @@ from core.chat.protocol import (
 from core.chat.spec import ChatSpec
 from core.http import Limits, RequestRefused, ServiceUnavailable
 from core.payload import first_problem
+from core.tracing import Span, span
 
 _LENGTHS = ("minLength", "maxLength", "pattern")
 MAX_ANSWER_BYTES = 8 << 20
@@ -128,6 +129,31 @@ class ServedChatModel:
         tokens: int | None = None,
         left: Left | None = None,
     ) -> Completion:
+        told = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": self._spec.provider,
+            "gen_ai.request.model": self._spec.model,
+        }
+        with span(f"chat {self._spec.model}", told, kind="client") as current:
+            try:
+                done = self._complete(messages, tools, schema, seconds=seconds, tokens=tokens, left=left)
+            except (ChatUnavailable, Refused, MalformedAnswer) as error:
+                _tell(current, error.usage)
+                raise
+            _tell(current, done.usage)
+            current.set("gen_ai.response.finish_reasons", str(done.finish))
+            return done
+
+    def _complete(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+        schema: type[BaseModel] | None,
+        *,
+        seconds: float | None,
+        tokens: int | None,
+        left: Left | None,
+    ) -> Completion:
         spec, costs = self._spec, self._costs
         most, retries = max(1, min(spec.answer_tokens, tokens or spec.answer_tokens)), spec.retries
         request = Request(messages, tools, _without_lengths(json_schema(schema)) if schema else None, most)
@@ -177,6 +203,13 @@ class ServedChatModel:
     def _add(self, usage: Usage) -> None:
         with self._lock:
             self._used = self._used + usage
+
+
+def _tell(current: Span, usage: Usage) -> None:
+    current.set("gen_ai.usage.input_tokens", usage.prompt_tokens)
+    current.set("gen_ai.usage.output_tokens", usage.completion_tokens)
+    current.set("penstock.chat.requests", usage.requests)
+    current.set("penstock.chat.retries", usage.retries)
 
 
 @contextmanager

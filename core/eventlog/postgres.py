@@ -29,6 +29,7 @@ from core.eventlog.protocol import (
 )
 from core.eventlog.session import CHANNEL, Session, Sessions
 from core.events import TOPICS, Event
+from core.tracing import span
 
 PARTITION = 0
 
@@ -98,6 +99,12 @@ class PostgresLog:
         A team's transaction can append its own team's events only (`psycopg.errors.InsufficientPrivilege`).
         Raises `UnknownTopic`, `EventRefused`, and psycopg's own errors, since the transaction is the caller's.
         """
+        with span(f"{topic} publish", {"messaging.system": "penstock"}, kind="producer") as current:
+            context = current.context
+            carried = events if context is None else (event.traced(context) for event in events)
+            return self._append_in(connection, topic, carried)
+
+    def _append_in(self, connection: Connection[TupleRow], topic: str, events: Iterable[Event]) -> int:
         added = 0
         for rows in _chunks(topic, events):
             columns = list(zip(*sorted(rows), strict=True))

@@ -21,6 +21,7 @@ from core.eventlog.postgres import PARTITION, PostgresLog
 from core.eventlog.protocol import EventLog, EventLogUnavailable, UnknownTopic, Unreadable
 from core.eventlog.session import Session
 from core.events import TOPICS, Event
+from core.logs import configure
 from core.settings import SettingsError, load_settings
 
 BATCH = 500
@@ -168,9 +169,7 @@ def main() -> int:
         return 2
     from core.eventlog.kafka_settings import kafka_log
 
-    logging.basicConfig(
-        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    configure(settings.log_level, "penstock-relay", json=settings.log_format == "json")
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())

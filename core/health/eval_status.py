@@ -18,7 +18,7 @@ MOST = 200
 
 class EvalStatus(BaseModel):
     """The newest run of one subject over one set. `drifted`: it is worse than the previous run of exactly the
-    same subject; None if there was none."""
+    same subject; None if there was none, as for the `verdict` of that comparison."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -29,6 +29,7 @@ class EvalStatus(BaseModel):
     success: float | None
     drifted: bool | None
     said: str
+    verdict: str | None = None
 
 
 _ALL = TypeAdapter(list[EvalStatus])

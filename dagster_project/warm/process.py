@@ -69,6 +69,9 @@ def preload() -> None:
 
     for name in (*dagster_internals.PRELOADED, *PRELOADED):
         importlib.import_module(name)
+    from core import tracing
+
+    tracing.preload()
     repository = importlib.import_module("dagster_project.definitions").defs.get_repository_def()
     for job in repository.get_all_jobs():
         repository.get_job(job.name)
@@ -78,7 +81,12 @@ def run_worker(run_id: str, instance: str) -> int:
     """Executes a stored run in this process. Returns 0 when the run has ended, with any result."""
     from dagster_project.warm.dagster_internals import execute_stored_run
 
-    execute_stored_run(run_id, instance)
+    try:
+        execute_stored_run(run_id, instance)
+    finally:
+        from core import tracing
+
+        tracing.close()
     return 0
 
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the tests' dependencies that are not wheels: gVisor's runsc, Apache Kafka and embedding models, into the cache;
+# Installs the tests' dependencies that are not wheels: gVisor's runsc, Prometheus, Apache Kafka and embedding models, into the
+# cache;
 # OpenSSH, where ssh-keygen is missing;
 # with CI=true or TOOLCHAINS=1 also compilers of other languages and Redis (toolchains.sh).
 # As root, it also installs the Debian packages that these need. Quick if all are installed. With CI=true a failure is an
@@ -30,6 +31,7 @@ openssh() {
 
 want "OpenSSH (ssh-keygen), which signs commits" openssh
 want "gVisor (runsc)" "$here/gvisor.sh"
+want "Prometheus (promtool)" "$python" "$here/prometheus_server.py" install
 want "Apache Kafka" "$python" "$here/kafka_broker.py" install
 want "Compilers and runners of other languages, Redis" "$here/toolchains.sh"
 want "Embedding models" "$python" "$here/onnx_models.py" all-minilm-l6-v2 all-minilm-l6-v2-q bge-small-en-v15-q e5-small-v2-q

@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home", gateway_port=0)
+    return Settings(home=tmp_path / "home", gateway_port=0, metrics_seconds=0)
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ def note_status(store: ResultStore, record: RunRecord, drift: Drift) -> EvalStat
         success=summarise(store, record).success,
         drifted=drift.drifted,
         said=drift.sentence,
+        verdict=drift.comparison.verdict.value if drift.comparison else None,
     )
     keep_status(store.root, status)
     return status
