@@ -1,7 +1,9 @@
 {{/* Dagster's instance. Every pod that dagster-k8s makes, for a run or a step, is made from `run_launcher`. */}}
 {{- define "penstock.dagsterInstance" -}}
-{{- if (index .Values.jobs "resolve_task" | default dict).steps -}}
-{{- fail "jobs.resolve_task.steps cannot be given: a task is one run with one lease. Give jobs.resolve_task.resources" -}}
+{{- range $job := list "resolve_task" "run_evals" -}}
+{{- if (index $.Values.jobs $job | default dict).steps -}}
+{{- fail (printf "jobs.%s.steps cannot be given: these steps share one process, such as a task's lease. Give jobs.%s.resources" $job $job) -}}
+{{- end -}}
 {{- end -}}
 {{- $name := include "penstock.name" . }}{{ $run := list . "run" -}}
 storage:
@@ -78,6 +80,10 @@ run_launcher:
     - name: dagster-home
       mountPath: /opt/dagster/home
     {{- include "penstock.sharedMounts" . | nindent 4 }}
+    - name: dagster-instance
+      mountPath: /opt/dagster/home/dagster.yaml
+      subPath: dagster.yaml
+      readOnly: true
     {{- if .Values.jobs }}
     - name: dagster-instance
       mountPath: /etc/penstock/jobs
@@ -85,9 +91,7 @@ run_launcher:
     {{- end }}
     volumes:
     {{- include "penstock.volumes" $run | nindent 4 }}
-    - name: dagster-home
-      emptyDir:
-        sizeLimit: 1Gi
+    {{- include "penstock.dagsterVolumes" . | nindent 4 }}
     {{- include "penstock.sharedVolumes" . | nindent 4 }}
     run_k8s_config:
       container_config:

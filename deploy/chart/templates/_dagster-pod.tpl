@@ -58,6 +58,11 @@ spec:
         volumeMounts:
         {{- include "penstock.mounts" $self | nindent 8 }}
         {{- include "penstock.dagsterMounts" $ | nindent 8 }}
+        {{- if and $.Values.jobs (eq .component "code") }}
+        - name: dagster-instance
+          mountPath: /etc/penstock/jobs
+          readOnly: true
+        {{- end }}
         {{- if .workspace }}
         - name: dagster-instance
           mountPath: /opt/dagster/workspace

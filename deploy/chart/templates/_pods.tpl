@@ -4,7 +4,7 @@ runAsNonRoot: true
 runAsUser: 10001
 runAsGroup: 10001
 fsGroup: 10001
-fsGroupChangePolicy: OnRootMismatch
+fsGroupChangePolicy: OnRootMismatch # else each mount would open the files of secrets to the group
 seccompProfile:
   type: RuntimeDefault
 {{- end }}
@@ -58,7 +58,8 @@ priorityClassName: {{ . }}
 {{- else if eq $component "relay" }}{{ $wanted = or (eq $setting "database_url") (hasPrefix "kafka_" $setting) -}}
 {{- else if eq $component "migrate" }}{{ $wanted = eq $setting "database_url" -}}
 {{- else if eq $component "model-proxy" }}{{ $wanted = eq $setting "database_url" -}}
-{{- else if eq $component "gateway" }}{{ $wanted = not (or (hasSuffix "_token" $setting) (has $setting (list "mail_server" "callback_secret"))) -}}
+{{- else if eq $component "run" }}{{ $wanted = not (or (hasSuffix "_webhook_secret" $setting) (has $setting (list "slack_signing_secret" "metrics_token"))) -}}
+{{- else if eq $component "gateway" }}{{ $wanted = not (or (and (hasSuffix "_token" $setting) (ne $setting "metrics_token")) (has $setting (list "mail_server" "callback_secret"))) -}}
 {{- end -}}
 {{- if $wanted }}{{ $setting }} {{ end -}}
 {{- end -}}

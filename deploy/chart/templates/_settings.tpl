@@ -24,6 +24,7 @@
 {{- $_ := set $own "KAFKA_REPLICATION" (int64 .Values.kafka.replication | toString) -}}
 {{- with .Values.kafka.user }}{{ $_ := set $own "KAFKA_USER" . }}{{ end -}}
 {{- end -}}
+{{- if .Values.jobs }}{{ $_ := set $own "KUBERNETES_JOBS" "/etc/penstock/jobs/jobs.yaml" }}{{ end -}}
 {{- if and .Values.modelServers (not .Values.modelProxy.enabled) -}}
 {{- fail "modelServers are given, but modelProxy.enabled is false: nothing would ask them. Enable it, or remove the servers" -}}
 {{- end -}}
