@@ -72,4 +72,4 @@ def _job(context: K8sContainerContext, made: Any, component: str, name: str) -> 
 
 
 def all_jobs(documents: list[Document]) -> list[Document]:
-    return [run_job(documents), *(run_job(documents, name) for name in jobs(documents)), *step_jobs(documents)]
+    return [run_job(documents, "sweep"), *(run_job(documents, name) for name in jobs(documents)), *step_jobs(documents)]

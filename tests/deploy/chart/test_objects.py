@@ -259,8 +259,9 @@ def test_the_proxy_is_given_each_model_of_each_server() -> None:
     assert config["models"] == [
         {"name": "coder", "versions": {"1": 95, "2": 5}}, {"name": "old", "draining": ["1"]}
     ]  # fmt: skip
-    woken = proxy_config(case("everything by KEDA"))["models"][0]["wake"]
-    assert woken["deployment"] == {"namespace": "penstock", "name": "penstock-model-coder-1"}
+    woken = proxy_config(case("everything by KEDA"))["backends"]
+    assert [b["name"] for b in woken if "wake" in b] == ["coder-1"]
+    assert woken[0]["wake"]["deployment"] == {"namespace": "penstock", "name": "penstock-model-coder-1"}
 
 
 def test_the_proxy_reads_its_file(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_hooks_init_containers_runs_and_steps_are_among_them() -> None:
     assert any(pod.hook for pod in found)
     assert any(pod.spec.get("initContainers") for pod in found)
     names = {pod.where for pod in found}
-    assert {"Job dagster-run-resolve-task", "Job dagster-run-refresh-context", "Job dagster-step-context-index"} <= names
+    assert {"Job dagster-run-sweep", "Job dagster-run-resolve-task", "Job dagster-run-refresh-context", "Job dagster-step-context-index"} <= names
     components = {pod.component for pod in found}
     assert components == {"gateway", "webserver", "daemon", "code", "relay", "run", "migrate", "room", "model-proxy",
                           "model"}  # fmt: skip
