@@ -12,14 +12,14 @@ autoscaler does not scale down. */}}
       {{- toYaml .target | nindent 6 }}
 {{- end }}
 
-{{/* The same for KEDA: (list server aggregation of threshold type). Without a value the trigger fails, and after some failures
+{{/* The same for KEDA: (list server aggregation of threshold). Without a value the trigger fails, and after some failures
 the number of replicas stays what it is (`fallback`). */}}
 {{- define "penstock.kedaMetric" -}}
 {{- $of := index . 2 -}}
 {{- $labels := list -}}
 {{- range $name, $value := $of.labels }}{{ $labels = append $labels (printf "%s=%q" $name $value) }}{{ end -}}
 - type: prometheus
-  metricType: {{ index . 4 }}
+  metricType: AverageValue
   metadata:
     serverAddress: {{ index . 0 }}
     query: {{ printf "%s(%s{%s})" (index . 1) $of.metric (join "," $labels) | squote }}
