@@ -1,7 +1,7 @@
 """`python -m dagster_project.schema_job`: brings Penstock's schema and Dagster's up to date, and ends.
 
-The chart runs it before the pods of a new version start. Safe to repeat, and to run beside an old version: migrations only
-add what the new one needs. Exit codes: 0 done, 1 not done; the message says why.
+The chart runs it before the pods of a new version start. Safe to repeat, and to run beside an old version: migrations
+only add what the new one needs. Exit codes: 0 done, 1 not done; the message says why.
 """
 
 import os

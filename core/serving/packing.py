@@ -5,10 +5,10 @@ computing:
 
     need = weights + 2 x layers x KV heads x head size x bytes of an element x context x parallel + compute
 
-A card offers its memory without its headroom, which drivers and fragmentation take. Of all ways to place the models, one is
-chosen that has, in this order: the greatest sum of priorities, the most bytes in use, and the fewest cards. Up to
-`EXACT_MODELS` models the search is exhaustive; beyond that, or after `MOST_STEPS` steps, the best that was found is returned
-and says so. What finds no place is explained.
+A card offers its memory without its headroom, which drivers and fragmentation take. Of all ways to place the models,
+one is chosen that has, in this order: the greatest sum of priorities, the most bytes in use, and the fewest cards. Up
+to `EXACT_MODELS` models the search is exhaustive; beyond that, or after `MOST_STEPS` steps, the best that was found is
+returned and says so. What finds no place is explained.
 """
 
 from collections.abc import Sequence
@@ -34,8 +34,13 @@ class ServedModel:
     priority: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.weights, self.context, self.parallel, self.priority) < 1 or min(self.kv_per_token, self.compute) < 0:
-            raise ValueError(f"model {self.name!r}: weights, context, parallel and priority are at least 1, sizes not below 0")
+        if (
+            min(self.weights, self.context, self.parallel, self.priority) < 1
+            or min(self.kv_per_token, self.compute) < 0
+        ):
+            raise ValueError(
+                f"model {self.name!r}: weights, context, parallel and priority are at least 1, sizes not below 0"
+            )
 
     @property
     def cache(self) -> int:
@@ -159,7 +164,8 @@ def _best_fit(models: Sequence[ServedModel], cards: Sequence[Card]) -> list[int 
 def _why(model: ServedModel, largest: int, free: int) -> str:
     if largest == 0:
         return "there is no card with memory to use"
-    parts = f"{size(model.need)} ({size(model.weights)} weights, {size(model.cache)} cache, {size(model.compute)} computing)"
+    sizes = f"{size(model.weights)} weights, {size(model.cache)} cache, {size(model.compute)} computing"
+    parts = f"{size(model.need)} ({sizes})"
     if model.need <= largest:
         return f"it needs {parts}; it fits a card, but the others leave at most {size(free)} on one: add a card"
     hints = []

@@ -15,8 +15,8 @@
     context = 8192
     parallel = 4
 
-Instead of `weights`, `layers`, `kv_heads` and `head_size`, `ollama = "qwen2.5-coder:7b"` takes them from an Ollama server
-that has the model.
+Instead of `weights`, `layers`, `kv_heads` and `head_size`, `ollama = "qwen2.5-coder:7b"` takes them from an Ollama
+server that has the model.
 """
 
 import re

@@ -1,8 +1,9 @@
 """Starts each run as a Job by dagster-k8s, and ends that Job before its run is declared failed.
 
-Dagster's monitoring declares a run failed when its Job cannot be asked about, or takes too long to start, and leaves the Job
-as it is: then a pod goes on for a run that has ended, and a relaunched one works beside it. Leases keep the results right;
-this keeps two pods from working. While the API of Kubernetes does not answer, nothing is known and nothing is declared.
+Dagster's monitoring declares a run failed when its Job cannot be asked about, or takes too long to start, and leaves
+the Job as it is: then a pod goes on for a run that has ended, and a relaunched one works beside it. Leases keep the
+results right; this keeps two pods from working. While the API of Kubernetes does not answer, nothing is known and
+nothing is declared.
 """
 
 import logging
@@ -39,7 +40,7 @@ class KubernetesRunLauncher(K8sRunLauncher):
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """FAILED only when no pod of the run is left."""
-        found = super().check_run_worker_health(run)
+        found: CheckRunHealthResult = super().check_run_worker_health(run)
         if found.status in (WorkerStatus.RUNNING, WorkerStatus.SUCCESS):
             return found
         why = self._explained(run)
@@ -52,8 +53,8 @@ class KubernetesRunLauncher(K8sRunLauncher):
         return CheckRunHealthResult(WorkerStatus.FAILED, "\n".join(part for part in (found.msg, why) if part))
 
     def get_run_worker_debug_info(self, run: DagsterRun, include_container_logs: bool | None = True) -> str | None:
-        """What the run's pods say. Dagster asks for it at the moment when it declares a run failed or cancelled, also one
-        that did not start in time, so the Job is ended here, and its end waited for."""
+        """What the run's pods say. Dagster asks for it at the moment when it declares a run failed or cancelled, also
+        one that did not start in time, so the Job is ended here, and its end waited for."""
         text = self._explained(run, include_container_logs)
         deadline = time.monotonic() + END_SECONDS
         try:
@@ -76,16 +77,17 @@ class KubernetesRunLauncher(K8sRunLauncher):
     def _end(self, run: DagsterRun) -> list[str]:
         """Deletes the run's Job and pods; safe to repeat. The names of those pods that still end."""
         namespace = self.get_container_context_for_run(run).namespace
-        job = get_job_name_from_run_id(run.run_id, resume_attempt_number=self._get_resume_attempt_number(run))
+        attempt = self._get_resume_attempt_number(run)
+        job = get_job_name_from_run_id(run.run_id, attempt)  # type: ignore[no-untyped-call]
         batch, core = self._api_client.batch_api, self._api_client.core_api
         try:
-            batch.delete_namespaced_job(
-                job, namespace, propagation_policy="Background", _request_timeout=CALL_SECONDS
-            )
+            batch.delete_namespaced_job(job, namespace, propagation_policy="Background", _request_timeout=CALL_SECONDS)
         except ApiException as error:
             if error.status != 404:
                 raise
-        pods = core.list_namespaced_pod(namespace, label_selector=f"job-name={job}", _request_timeout=CALL_SECONDS).items
+        pods = core.list_namespaced_pod(
+            namespace, label_selector=f"job-name={job}", _request_timeout=CALL_SECONDS
+        ).items
         left = []
         for pod in pods:
             if pod.metadata.deletion_timestamp is None:

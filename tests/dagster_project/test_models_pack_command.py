@@ -57,7 +57,12 @@ def test_models_are_placed_and_what_has_no_place_is_explained(tmp_path: Path) ->
     assert result.exit_code == 1  # one has no place
     found = json.loads(result.stdout)
     # 4 GiB, 28 layers x 4 heads of 128 in f16: 57,344 bytes for each of 4 x 8,192 tokens, and 512 MiB for computing
-    assert found["models"][0] == {"name": "coder", "memory_mib": 4096 + 1792 + 512, "weights_mib": 4096, "cache_mib": 1792}
+    assert found["models"][0] == {
+        "name": "coder",
+        "memory_mib": 4096 + 1792 + 512,
+        "weights_mib": 4096,
+        "cache_mib": 1792,
+    }
     assert found["cards"] == [
         {"name": "card", "memory_mib": 24576, "headroom_mib": 1024, "free_mib": 23552 - 6400, "models": ["coder"]}
     ]
@@ -65,16 +70,32 @@ def test_models_are_placed_and_what_has_no_place_is_explained(tmp_path: Path) ->
 
 
 def test_a_table_for_people(tmp_path: Path) -> None:
-    result = run(tmp_path, FILE.replace('ollama = "coder:7b"', 'weights = "4GiB"\nlayers = 28\nkv_heads = 4\nhead_size = 128'))
+    result = run(
+        tmp_path, FILE.replace('ollama = "coder:7b"', 'weights = "4GiB"\nlayers = 28\nkv_heads = 4\nhead_size = 128')
+    )
     assert "coder" in result.stdout and "6.2 GiB" in result.stdout
     assert "large has no place: it needs" in result.stderr
 
 
 def test_all_placed_is_success(tmp_path: Path) -> None:
-    assert run(tmp_path, FILE.replace("40GiB", "4GiB").replace('ollama = "coder:7b"', 'weights = "4GiB"\nlayers = 28\nkv_heads = 4\nhead_size = 128')).exit_code == 0
+    assert (
+        run(
+            tmp_path,
+            FILE.replace("40GiB", "4GiB").replace(
+                'ollama = "coder:7b"', 'weights = "4GiB"\nlayers = 28\nkv_heads = 4\nhead_size = 128'
+            ),
+        ).exit_code
+        == 0
+    )
 
 
-@pytest.mark.parametrize("text", ["[[cards]]", FILE + '\n[[models]]\nname = "large"\nweights = "1GiB"\nlayers = 1\nkv_heads = 1\nhead_size = 1\ncontext = 1\n'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[[cards]]",
+        FILE + '\n[[models]]\nname = "large"\nweights = "1GiB"\nlayers = 1\nkv_heads = 1\nhead_size = 1\ncontext = 1\n',
+    ],
+)
 def test_a_wrong_file_is_one_sentence(text: str, tmp_path: Path) -> None:
     with Api(answer) as server:
         result = run(tmp_path, text, "--ollama", f"http://127.0.0.1:{server.port}")

@@ -53,7 +53,9 @@ def test_both_schemas_are_made_and_made_again_without_change(
         connection.execute("SET search_path = penstock, public")
         assert missing(connection) == []
     with psycopg.connect(environment["PENSTOCK_DAGSTER_DATABASE_URL"]) as connection:
-        found = connection.execute("SELECT count(to_regclass(name)) FROM unnest(%s::text[]) name", (list(DAGSTER_TABLES),))
+        found = connection.execute(
+            "SELECT count(to_regclass(name)) FROM unnest(%s::text[]) name", (list(DAGSTER_TABLES),)
+        )
         assert found.fetchone() == (len(DAGSTER_TABLES),)
 
 
@@ -61,7 +63,10 @@ def test_without_an_address_it_says_what_to_set(environment: dict[str, str]) -> 
     del environment["PENSTOCK_DATABASE_URL_FILE"], environment["PENSTOCK_DATABASE_OWNER_URL_FILE"]
     done = run(environment)
     assert done.returncode == 1
-    assert done.stderr.strip() == "schema: setting 'database_url' is unset: set PENSTOCK_DATABASE_URL or PENSTOCK_DATABASE_URL_FILE"
+    assert (
+        done.stderr.strip()
+        == "schema: setting 'database_url' is unset: set PENSTOCK_DATABASE_URL or PENSTOCK_DATABASE_URL_FILE"
+    )
 
 
 def test_a_missing_secret_is_named(environment: dict[str, str], tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ def model(name: str, need: int, priority: int = 1) -> ServedModel:
     return ServedModel(name, weights=need, kv_per_token=0, context=1, compute=0, priority=priority)
 
 
-def score(models: Sequence[ServedModel], cards: Sequence[Card], at: Sequence[int | None]) -> tuple[int, int, int] | None:
+def score(
+    models: Sequence[ServedModel], cards: Sequence[Card], at: Sequence[int | None]
+) -> tuple[int, int, int] | None:
     """The rule's order; None if a card is over-committed. `at` gives each model's card."""
     load = [sum(m.need for m, i in zip(models, at, strict=True) if i == number) for number in range(len(cards))]
     if any(taken > card.usable for taken, card in zip(load, cards, strict=True)):

@@ -41,7 +41,9 @@ def written(tmp_path: Path, text: str) -> Path:
 def test_cards_are_counted_and_models_measured(tmp_path: Path) -> None:
     plan = read_plan(written(tmp_path, GOOD))
     assert [(c.name, c.memory >> 30, c.headroom >> 30) for c in cards(plan)] == [("a100-1", 40, 1), ("a100-2", 40, 1)]
-    coder, other = models(plan, lambda name: Shape(weights=100, layers=2, kv_heads=3, head_size=5) if name == "other:1b" else refuse(name))
+    coder, other = models(
+        plan, lambda name: Shape(weights=100, layers=2, kv_heads=3, head_size=5) if name == "other:1b" else refuse(name)
+    )
     assert coder.kv_per_token == 2 * 28 * 4 * 128 * 2
     assert coder.weights == round(4.7 * (1 << 30))
     assert (other.weights, other.kv_per_token) == (100, 2 * 2 * 3 * 5 * 2)

@@ -61,7 +61,9 @@ def test_a_step_gets_its_card_in_snake_case(file: Path) -> None:
     assert config["container_config"]["resources"] == {"limits": {"cpu": "4", "memory": "8Gi", "nvidia.com/gpu": 1}}
     assert config["pod_spec_config"] == {
         "node_selector": {"gpu": "true"},
-        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule", "toleration_seconds": 5}],
+        "tolerations": [
+            {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule", "toleration_seconds": 5}
+        ],
     }
 
 

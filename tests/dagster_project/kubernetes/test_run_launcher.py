@@ -70,7 +70,11 @@ class FakeCluster:
 def made(cluster: FakeCluster) -> KubernetesRunLauncher:
     with mock.patch("dagster_k8s.launcher.load_kubernetes_config"):
         found = KubernetesRunLauncher(
-            service_account_name="run", instance_config_map="i", dagster_home="/d", job_image="i", job_namespace="penstock"
+            service_account_name="run",
+            instance_config_map="i",
+            dagster_home="/d",
+            job_image="i",
+            job_namespace="penstock",
         )
     found._api_client = SimpleNamespace(
         batch_api=cluster, core_api=cluster,

@@ -1,4 +1,4 @@
-"""A program `ollama` for the scripts of model servers: `serve`, `list` and `pull`, from a folder that plays the registry.
+"""A program `ollama` for the scripts of model servers: `serve`, `list` and `pull`, from a folder that is the registry.
 
 It lays files out as Ollama does: `manifests/HOST/NAMESPACE/NAME/TAG`, `blobs/sha256-HEX`.
 """
@@ -24,9 +24,10 @@ case $1 in
     pull)
         if [ -e "$FAKE/fail-once" ]; then rm "$FAKE/fail-once"; echo "Error: connection reset" >&2; exit 1; fi
         if [ -e "$FAKE/hang" ]; then touch "$FAKE/pulling"; sleep 60; fi
-        [ -d "$FAKE/registry/$(echo "$2" | tr '/:' '__')" ] || { echo "Error: pull model manifest: file does not exist" >&2; exit 1; }
+        model=$FAKE/registry/$(echo "$2" | tr '/:' '__')
+        [ -d "$model" ] || { echo "Error: pull model manifest: file does not exist" >&2; exit 1; }
         mkdir -p "$(cat "$FAKE/serving")"
-        cp -r "$FAKE/registry/$(echo "$2" | tr '/:' '__')/." "$(cat "$FAKE/serving")/" ;;
+        cp -r "$model/." "$(cat "$FAKE/serving")/" ;;
 esac
 """
 
@@ -71,7 +72,7 @@ class Api:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST  # noqa: N815
+            do_GET = do_POST
 
             def log_message(self, format: str, *args: object) -> None:
                 """Says nothing."""

@@ -85,9 +85,7 @@ def _side_allows(
     )
 
 
-def allows(
-    documents: Iterable[Document], source: Endpoint, target: Endpoint, port: int, protocol: str = "TCP"
-) -> bool:
+def allows(documents: Iterable[Document], source: Endpoint, target: Endpoint, port: int, protocol: str = "TCP") -> bool:
     """Whether a connection from `source` to `target` passes both sides' policies."""
     policies = [document for document in documents if document["kind"] == "NetworkPolicy"]
     return _side_allows(policies, source, target, port, protocol, "egress") and _side_allows(

@@ -20,9 +20,7 @@ def run_launcher(documents: list[Document]) -> launcher.KubernetesRunLauncher:
     """As Dagster makes it from the instance file, whose configuration it checks."""
     config = yaml.safe_load(one(documents, "ConfigMap", "penstock-dagster")["data"]["dagster.yaml"])["run_launcher"]
     assert (config["module"], config["class"]) == (launcher.__name__, "KubernetesRunLauncher")
-    checked = process_config(
-        resolve_to_config_type(launcher.KubernetesRunLauncher.config_type()), config["config"]
-    )
+    checked = process_config(resolve_to_config_type(launcher.KubernetesRunLauncher.config_type()), config["config"])
     assert checked.success, checked.errors
     with mock.patch("dagster_k8s.launcher.load_kubernetes_config"):
         return launcher.KubernetesRunLauncher.from_config_value(None, checked.value)

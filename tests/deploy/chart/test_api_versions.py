@@ -46,7 +46,10 @@ def wrong(document: Document, version: str) -> str | None:
 def wrong_for_keda(document: Document) -> str | None:
     spec = document["spec"]
     found = {name: set(spec[name]) for name in ("scaleTargetRef", "fallback")} | {"spec": set(spec)}
-    triggers = [*(("trigger", set(t)) for t in spec["triggers"]), *(("metadata", set(t["metadata"])) for t in spec["triggers"])]
+    triggers = [
+        *(("trigger", set(t)) for t in spec["triggers"]),
+        *(("metadata", set(t["metadata"])) for t in spec["triggers"]),
+    ]
     for name, keys in [*found.items(), *triggers]:
         if unknown := keys - KEDA[name]:
             return f"ScaledObject {name} has unknown fields {sorted(unknown)}"

@@ -27,7 +27,8 @@ class Volume:
 
     def variables(self, models: dict[str, str], **more: str) -> dict[str, str]:
         return {
-            "PATH": f"{self.ollama.bin}:{os.environ['PATH']}", "FAKE": str(self.ollama.folder), "STORE": str(self.store),
+            "PATH": f"{self.ollama.bin}:{os.environ['PATH']}", "FAKE": str(self.ollama.folder),
+            "STORE": str(self.store),
             "MODELS": " ".join(f"{name}={digest}" for name, digest in models.items()), "NODE_NAME": "node-1",
             "RETRY_SECONDS": "0", "SECONDS_TO_START": "20", **more,
         }  # fmt: skip
@@ -53,7 +54,9 @@ def test_models_are_fetched_verified_and_put_in_place(volume: Volume) -> None:
         "coder:7b": volume.ollama.publish("coder:7b", library("coder", "7b"), b"weights"),
         "minilm": volume.ollama.publish("minilm", library("minilm", "latest"), b"embedder"),
         "me/tuned:1": volume.ollama.publish("me/tuned:1", "registry.ollama.ai/me/tuned/1", b"tuned"),
-        "host.example:5000/ns/own:2": volume.ollama.publish("host.example:5000/ns/own:2", "host.example:5000/ns/own/2", b"own"),
+        "host.example:5000/ns/own:2": volume.ollama.publish(
+            "host.example:5000/ns/own:2", "host.example:5000/ns/own/2", b"own"
+        ),
     }
     done = volume.fetch(models)
     assert done.returncode == 0, done.stderr
@@ -117,7 +120,10 @@ def test_pods_of_one_node_wait_for_each_other_and_a_killed_one_leaves_nothing(vo
     models = {"coder:7b": volume.ollama.publish("coder:7b", library("coder", "7b"), b"weights")}
     (volume.ollama.folder / "hang").touch()
     first = subprocess.Popen(
-        ["bash", str(SCRIPTS / "fetch.sh")], env=volume.variables(models), stderr=subprocess.DEVNULL, start_new_session=True
+        ["bash", str(SCRIPTS / "fetch.sh")],
+        env=volume.variables(models),
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         deadline = time.monotonic() + 20
@@ -138,11 +144,16 @@ def test_pods_of_one_node_wait_for_each_other_and_a_killed_one_leaves_nothing(vo
 
 def test_of_two_nodes_that_share_a_volume_the_first_wins(volume: Volume) -> None:
     models = {"coder:7b": volume.ollama.publish("coder:7b", library("coder", "7b"), b"weights")}
+    second = shutil.copytree(volume.ollama.folder, volume.folder.parent / "second")
     both = [
-        subprocess.Popen(["bash", str(SCRIPTS / "fetch.sh")], stderr=subprocess.PIPE, text=True,
-                         env={**volume.variables(models, NODE_NAME=f"node-{n}"), "FAKE": str(folder)})
-        for n, folder in ((1, volume.ollama.folder), (2, shutil.copytree(volume.ollama.folder, volume.folder.parent / "second")))
-    ]  # fmt: skip
+        subprocess.Popen(
+            ["bash", str(SCRIPTS / "fetch.sh")],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**volume.variables(models, NODE_NAME=f"node-{n}"), "FAKE": str(folder)},
+        )
+        for n, folder in ((1, volume.ollama.folder), (2, second))
+    ]
     said = [process.communicate(timeout=60)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert len(list(volume.store.rglob("sha256-*"))) == 1

@@ -16,19 +16,33 @@ MISTAKES = [
     ("gateway.yaml", r"targetPort: http", "targetport: http"),
     ("gateway.yaml", r"port: http\}\n          periodSeconds: 5", "port: http}\n          periodSeconds: five"),
     ("_dagster-pod.tpl", r"serviceAccountName:", "serviceaccountname:"),
-    ("network-policies.yaml", r"namespaceSelectors?|policyTypes: \[Ingress, Egress\]\n  egress", "policytypes: [Ingress]\n  egress"),
+    (
+        "network-policies.yaml",
+        r"namespaceSelectors?|policyTypes: \[Ingress, Egress\]\n  egress",
+        "policytypes: [Ingress]\n  egress",
+    ),
     ("model-servers.yaml", r"claimName:", "claim:"),
     ("room.yaml", r"stabilizationWindowSeconds", "stabilisationWindowSeconds"),
     ("_dagster-instance.tpl", r"    resources:\n      \{\{- toYaml .Values.runs.resources \| nindent 6 \}\}\n", ""),
-    ("_dagster-instance.tpl", r"    security_context:\n      \{\{- include \"penstock.containerSecurity\" . \| nindent 6 \}\}\n", ""),
+    (
+        "_dagster-instance.tpl",
+        r"    security_context:\n      \{\{- include \"penstock.containerSecurity\" . \| nindent 6 \}\}\n",
+        "",
+    ),
     ("relay.yaml", r"        resources:\n          \{\{- toYaml .resources \| nindent 10 \}\}\n", ""),
     ("_pods.tpl", r"  - ALL", "  - NET_RAW"),
-    ("migrations.yaml", r"      securityContext:\n        \{\{- include \"penstock.podSecurity\" . \| nindent 8 \}\}\n", ""),
-    ("code-location.yaml", r"include \"penstock.selector\" \$self", "include \"penstock.selektor\" $self"),
+    (
+        "migrations.yaml",
+        r"      securityContext:\n        \{\{- include \"penstock.podSecurity\" . \| nindent 8 \}\}\n",
+        "",
+    ),
+    ("code-location.yaml", r"include \"penstock.selector\" \$self", 'include "penstock.selektor" $self'),
 ]
 
 
-@pytest.mark.parametrize(("file", "pattern", "replacement"), MISTAKES, ids=[f"{m[0]}-{n}" for n, m in enumerate(MISTAKES)])
+@pytest.mark.parametrize(
+    ("file", "pattern", "replacement"), MISTAKES, ids=[f"{m[0]}-{n}" for n, m in enumerate(MISTAKES)]
+)
 def test_a_mistake_in_a_template_is_caught(file: str, pattern: str, replacement: str, tmp_path: Path) -> None:
     chart = tmp_path / "penstock"
     shutil.copytree(CHART, chart)

@@ -109,7 +109,8 @@ def granted(documents: list[Document], account: str) -> set[tuple[str, str]]:
         (f"{namespace}/{resource}", verb)
         for namespace, name in names
         for role in documents
-        if role["kind"] == "Role" and (role["metadata"].get("namespace", "penstock"), role["metadata"]["name"]) == (namespace, name)
+        if role["kind"] == "Role"
+        and (role["metadata"].get("namespace", "penstock"), role["metadata"]["name"]) == (namespace, name)
         for rule in role["rules"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
@@ -144,12 +145,22 @@ def test_the_proxy_may_scale_the_model_servers_alone() -> None:
 def test_each_component_is_given_the_secrets_that_it_uses() -> None:
     documents = case("production")
     given = {
-        pod.component: {v["name"].removesuffix("_FILE") for c in pod.containers for v in c.get("env", ()) if v["name"].endswith("_FILE")}
+        pod.component: {
+            v["name"].removesuffix("_FILE")
+            for c in pod.containers
+            for v in c.get("env", ())
+            if v["name"].endswith("_FILE")
+        }
         for pod in pods([*documents, *all_jobs(documents)])
     }
     owners = {name for name, found in given.items() if "PENSTOCK_DATABASE_OWNER_URL" in found}
     assert owners == {"migrate", "run"}
-    assert {name for name, found in given.items() if "PENSTOCK_GITHUB_TOKEN" in found} == {"run", "code", "webserver", "daemon"}
+    assert {name for name, found in given.items() if "PENSTOCK_GITHUB_TOKEN" in found} == {
+        "run",
+        "code",
+        "webserver",
+        "daemon",
+    }
     assert {name for name, found in given.items() if "PENSTOCK_GITHUB_WEBHOOK_SECRET" in found} >= {"gateway"}
     assert "PENSTOCK_GITHUB_WEBHOOK_SECRET" not in given["run"]
     assert given["relay"] == {"PENSTOCK_DATABASE_URL", "PENSTOCK_KAFKA_PASSWORD"}

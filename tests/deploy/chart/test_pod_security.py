@@ -1,4 +1,4 @@
-"""Every pod meets the restricted standard: of Deployments, init containers, hooks, and the Jobs that dagster-k8s makes."""
+"""Every pod meets the restricted standard: also init containers, hooks, and the Jobs that dagster-k8s makes."""
 
 import copy
 from collections.abc import Callable
@@ -31,7 +31,12 @@ def test_hooks_init_containers_runs_and_steps_are_among_them() -> None:
     assert any(pod.hook for pod in found)
     assert any(pod.spec.get("initContainers") for pod in found)
     names = {pod.where for pod in found}
-    assert {"Job dagster-run-sweep", "Job dagster-run-resolve-task", "Job dagster-run-refresh-context", "Job dagster-step-context-index"} <= names
+    assert {
+        "Job dagster-run-sweep",
+        "Job dagster-run-resolve-task",
+        "Job dagster-run-refresh-context",
+        "Job dagster-step-context-index",
+    } <= names
     components = {pod.component for pod in found}
     assert components == {"gateway", "webserver", "daemon", "code", "relay", "run", "migrate", "room", "model-proxy",
                           "model"}  # fmt: skip
@@ -64,8 +69,10 @@ CHANGES: dict[str, Callable[[Pod], object]] = {
     "no_service_links": lambda pod: pod.spec.pop("enableServiceLinks"),
     "images_are_pinned": lambda pod: first(pod).update(image="registry:5000/penstock"),
     "mounts_name_volumes": lambda pod: pod.spec["volumes"].pop(0),
-    "no_secret_in_the_environment": lambda pod: first(pod).setdefault("env", []).append(
-        {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}
+    "no_secret_in_the_environment": lambda pod: (
+        first(pod)
+        .setdefault("env", [])
+        .append({"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}})
     ),
     "volumes_in_the_pod_have_a_size": lambda pod: pod.spec["volumes"].append({"name": "more", "emptyDir": {}}),
 }

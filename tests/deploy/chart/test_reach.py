@@ -70,7 +70,6 @@ def mistakes(documents: list[Document]) -> set[tuple[str, str, bool]]:
     return found
 
 
-
 def test_the_matrix_names_every_component() -> None:
     documents = case("everything")
     assert {pod.component for pod in pods([*documents, run_job(documents)])} <= MATRIX.keys()
@@ -124,7 +123,8 @@ def edited(name: str, change: Callable[[dict[str, Any]], object]) -> Callable[[l
         (edited("penstock-code", lambda spec: spec["ingress"].append({})), ("neighbour", "code", True)),
         (edited("penstock-model", lambda spec: spec["ingress"][0].pop("from")), ("prometheus", "model", True)),
         (edited("penstock-model", lambda spec: spec["ingress"].clear()), ("model-proxy", "model", False)),
-        (edited("penstock-model", lambda spec: spec["ingress"][0]["ports"][0].update(port=1)), ("model-proxy", "model", False)),
+        (edited("penstock-model", lambda spec: spec["ingress"][0]["ports"][0].update(port=1)),
+         ("model-proxy", "model", False)),
         (edited("penstock-run", lambda spec: spec["podSelector"]["matchLabels"].update(other="x")),
          ("run", "database", False)),
         (edited("penstock-webserver", lambda spec: spec.update(ingress=[{"from": [{"podSelector": {}}]}])),

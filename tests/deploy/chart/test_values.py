@@ -12,7 +12,8 @@ from core.settings import Settings
 from tests.deploy.chart.rendering import CASES, CHART, PRODUCTION, REQUIRED, RenderFailed, render, rendered_text
 
 SERVER = "modelServers[0].name=coder,modelServers[0].models[0].model=m,modelServers[0].models[0].served=m:1,"
-SERVER += f"modelServers[0].models[0].digest=sha256:{'d' * 64},modelServers[0].models[0].memoryMiB=9000,modelProxy.enabled=true"
+SERVER += f"modelServers[0].models[0].digest=sha256:{'d' * 64},modelServers[0].models[0].memoryMiB=9000,"
+SERVER += "modelProxy.enabled=true"
 VERSIONED = "modelServers[0].models[0].version=v1"
 
 
@@ -38,7 +39,7 @@ VERSIONED = "modelServers[0].models[0].version=v1"
         # what a schema cannot say: by the templates
         ("images.penstock.digest=", "images.penstock has neither a tag nor a digest: set images.penstock.digest"),
         ("images.penstock.digest=,images.penstock.tag=latest", "images.penstock.tag is latest"),
-        ("images.penstock.digest=,images.penstock.tag=v1,requireDigests=true", "images.penstock.digest is missing, and"),
+        ("images.penstock.digest=,images.penstock.tag=v1,requireDigests=true", "images.penstock.digest is missing"),
         ("kafka.bootstrap=", "kafka.bootstrap is missing: eventLog is kafka"),
         ("gateway.ingress.enabled=true,gateway.ingress.host=", "gateway.ingress.host is missing"),
         ("gateway.ingress.enabled=true", "gateway.ingress.tlsSecret is missing: webhooks and tokens"),
@@ -65,7 +66,9 @@ def test_a_wrong_value_is_refused_with_its_name(given: str, said: str) -> None:
 
 
 def test_a_correct_model_server_is_taken() -> None:
-    assert any(d["metadata"]["name"] == "penstock-model-coder" for d in render((REQUIRED,), sets=(f"{SERVER},{VERSIONED}",)))
+    assert any(
+        d["metadata"]["name"] == "penstock-model-coder" for d in render((REQUIRED,), sets=(f"{SERVER},{VERSIONED}",))
+    )
 
 
 def test_production_says_what_is_still_to_be_given() -> None:

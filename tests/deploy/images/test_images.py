@@ -3,7 +3,6 @@
 import fnmatch
 import json
 import re
-import sys
 import tomllib
 from pathlib import Path
 
@@ -81,7 +80,6 @@ def test_base_images_have_versions() -> None:
         assert re.match(r"\d+\.\d+\.\d+-", tag) and base.startswith("docker.io/"), base
     minor = ".".join(found.arguments["BASE"].rpartition(":")[2].split(".")[:2])
     assert f"python{minor}/" in found.environment("penstock")["PYTHONPATH"]
-    assert minor == f"{sys.version_info[0]}.{sys.version_info[1]}" or (3, 11) <= sys.version_info[:2]
 
 
 @pytest.mark.parametrize("image", IMAGES)
@@ -145,9 +143,7 @@ def test_no_secret_is_in_the_file() -> None:
     assert not re.search(r"(?i)(password|token|secret)\s*=", text)
 
 
-@pytest.mark.parametrize(
-    "text", ["FROM a\n", "RUN x\n", "FROM a AS b\nADD . .\n", "FROM a AS b\nMAINTAINER x\n"]
-)
+@pytest.mark.parametrize("text", ["FROM a\n", "RUN x\n", "FROM a AS b\nADD . .\n", "FROM a AS b\nMAINTAINER x\n"])
 def test_a_mistake_in_a_containerfile_is_found(text: str) -> None:
     with pytest.raises(ValueError):
         read(text)
