@@ -96,3 +96,14 @@ def test_a_missing_or_endless_file_is_refused(tmp_path: Path) -> None:
 
 def test_nothing_can_loosen_a_pod() -> None:
     assert set(Pod.model_fields) == {"resources", "nodeSelector", "tolerations"}
+
+
+def test_elsewhere_definitions_import_nothing_of_kubernetes() -> None:
+    import subprocess
+    import sys
+
+    script = "import sys, dagster_project.definitions; print({'kubernetes', 'dagster_k8s'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=120, check=False
+    )  # fmt: skip
+    assert done.stdout.strip() == "set()", done.stderr

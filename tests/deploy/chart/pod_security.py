@@ -121,7 +121,7 @@ def each_container_has_limits(pod: Pod) -> Iterator[str]:
 @rule
 def tokens_only_for_those_who_use_them(pod: Pod) -> Iterator[str]:
     mounted = pod.spec.get("automountServiceAccountToken")
-    if mounted is not (pod.component in ("daemon", "webserver", "run", "model-proxy") and bool(mounted)):
+    if mounted is not (pod.component in ("daemon", "webserver", "code", "run", "model-proxy") and bool(mounted)):
         yield f"automountServiceAccountToken is {mounted}"
 
 

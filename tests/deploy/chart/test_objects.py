@@ -130,7 +130,8 @@ def test_each_account_may_do_what_it_does() -> None:
     assert granted(documents, "penstock-dagster") == jobs
     assert granted(documents, "penstock-run") == sandboxes  # steps as Jobs only where `jobs` names some
     assert granted(case("everything"), "penstock-run") == sandboxes | jobs
-    for account in ("penstock-gateway", "penstock-code", "penstock-relay", "penstock-model", "penstock-model-proxy"):
+    assert granted(documents, "penstock-code") == sandboxes  # for commands that people run there
+    for account in ("penstock-gateway", "penstock-relay", "penstock-model", "penstock-model-proxy"):
         assert granted(documents, account) == set()
 
 
@@ -247,6 +248,8 @@ def test_the_sandboxes_namespace_is_what_the_backend_needs() -> None:
         made = without_labels(one(documents, wanted["kind"], wanted["metadata"]["name"]))
         if wanted["kind"] == "ResourceQuota":
             assert made["spec"]["hard"].items() >= wanted["spec"]["hard"].items()
+        elif wanted["kind"] == "RoleBinding":
+            assert made["subjects"][0] == wanted["subjects"][0] and made["roleRef"] == wanted["roleRef"]
         else:
             assert made == wanted
     assert not [d for d in documents if d["kind"] == "ServiceAccount" and d["metadata"]["name"] == "default"]

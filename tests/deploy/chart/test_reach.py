@@ -12,7 +12,8 @@ from tests.deploy.chart.run_pods import run_job
 PORTS = {
     "gateway": 8420, "webserver": 3000, "code": 4000, "model-proxy": 8430, "model": 11434, "dns": 53, "database": 5432,
     "kafka": 9093, "api server": 6443, "forge": 443, "metadata": 80, "neighbour": 8080, "sandbox": 8000,
-    "daemon": 80, "relay": 80, "run": 80, "migrate": 80, "room": 80, "ingress": 80, "prometheus": 9090, "intranet": 443,
+    "daemon": 80, "relay": 80, "run": 80, "migrate": 80, "room": 80, "ingress": 80,
+    "collector": 4318, "prometheus": 9090, "intranet": 443,
 }  # fmt: skip
 """The port by which each can be reached; for those that listen nowhere, any."""
 OUTSIDE = {
@@ -26,18 +27,19 @@ OUTSIDE = {
     "neighbour": Endpoint("neighbour", "penstock", {"app": "other"}),
     "ingress": Endpoint("ingress", "ingress-nginx", {"app": "nginx"}),
     "prometheus": Endpoint("prometheus", "monitoring", {"app": "prometheus"}),
+    "collector": Endpoint("collector", "monitoring", {"app": "collector"}),
     "sandbox": Endpoint("sandbox", "penstock-sandboxes", {"app.kubernetes.io/name": "penstock-sandbox"}),
 }
 MATRIX: dict[str, set[str]] = {
-    "gateway": {"dns", "database", "forge"},
+    "gateway": {"dns", "database", "forge", "collector"},
     "webserver": {"dns", "database", "api server", "code"},
-    "daemon": {"dns", "database", "api server", "code"},
-    "code": {"dns", "database", "kafka", "forge", "model-proxy"},
-    "relay": {"dns", "database", "kafka"},
-    "run": {"dns", "database", "kafka", "api server", "forge", "model-proxy"},
+    "daemon": {"dns", "database", "api server", "code", "collector"},
+    "code": {"dns", "database", "kafka", "api server", "forge", "model-proxy", "collector"},
+    "relay": {"dns", "database", "kafka", "collector"},
+    "run": {"dns", "database", "kafka", "api server", "forge", "model-proxy", "collector"},
     "migrate": {"dns", "database"},
     "room": set(),
-    "model-proxy": {"dns", "database", "api server", "model"},
+    "model-proxy": {"dns", "database", "api server", "model", "collector"},
     "model": {"dns", "forge"},
     "sandbox": set(),
     "ingress": {"gateway"},
