@@ -1,8 +1,8 @@
 """What the pods of single jobs and steps get on Kubernetes, in place of what all runs get.
 
 A YAML file (setting `kubernetes_jobs`), which the chart writes from its values `jobs`, names jobs, and steps that run
-as pods of their own. Only resources and nodes can be given: nothing here can loosen a pod's isolation. Without the file,
-every job runs in one process.
+as pods of their own. Only resources and nodes can be given: nothing here can loosen a pod's isolation. Without the
+file, every job runs in one process.
 """
 
 import os

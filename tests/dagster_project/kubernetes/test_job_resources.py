@@ -104,6 +104,7 @@ def test_elsewhere_definitions_import_nothing_of_kubernetes() -> None:
 
     script = "import sys, dagster_project.definitions; print({'kubernetes', 'dagster_k8s'} & set(sys.modules))"
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.stdout.strip() == "set()", done.stderr
