@@ -135,11 +135,14 @@ def test_pods_of_one_node_wait_for_each_other_and_a_killed_one_leaves_nothing(vo
         os.killpg(first.pid, signal.SIGKILL)
         first.wait()
     (volume.ollama.folder / "hang").unlink()
-    assert list(volume.folder.glob(".staging-*"))  # as a killed pod leaves it
+    (left,) = volume.folder.glob(".staging-*")  # as a killed pod leaves it
+    (left / "blobs").mkdir(exist_ok=True)
+    (left / "blobs/half").write_text("a part")
     assert not volume.store.exists()
     done = volume.fetch(models)
     assert done.returncode == 0, done.stderr
     assert not list(volume.folder.glob(".staging-*"))
+    assert not (volume.store / "blobs/half").exists()
 
 
 def test_of_two_nodes_that_share_a_volume_the_first_wins(volume: Volume) -> None:
