@@ -57,7 +57,7 @@ priorityClassName: {{ . }}
 {{- else if eq $setting "database_owner_url" }}{{ $wanted = has $component (list "run" "migrate") -}}
 {{- else if eq $component "relay" }}{{ $wanted = or (eq $setting "database_url") (hasPrefix "kafka_" $setting) -}}
 {{- else if eq $component "migrate" }}{{ $wanted = eq $setting "database_url" -}}
-{{- else if eq $component "model-proxy" }}{{ $wanted = eq $setting "database_url" -}}
+{{- else if eq $component "model-proxy" }}{{ $wanted = has $setting (list "database_url" "metrics_token") -}}
 {{- else if eq $component "run" }}{{ $wanted = not (or (hasSuffix "_webhook_secret" $setting) (has $setting (list "slack_signing_secret" "metrics_token"))) -}}
 {{- else if eq $component "gateway" }}{{ $wanted = not (or (and (hasSuffix "_token" $setting) (ne $setting "metrics_token")) (has $setting (list "mail_server" "callback_secret"))) -}}
 {{- end -}}
