@@ -16,6 +16,8 @@ from core.http import Limits, RequestRefused, Service, ServiceUnavailable
 if TYPE_CHECKING:
     import ollama
 
+    from core.serving.plan_file import Shape
+
 QUERY = Limits(seconds=10.0, retries=1, most_bytes=8 << 20)
 PROBE = Limits(seconds=3.0, retries=0, most_bytes=8 << 20)
 PULL = Limits(seconds=600.0, retries=0, most_bytes=64 << 20, json=False, stream=True)
@@ -107,6 +109,24 @@ class OllamaServer:
             _fact(facts, ".embedding_length"),
             tuple(answer.capabilities or ()),
         )
+
+    def shape(self, model: str) -> "Shape":
+        """What decides about a model's memory: the size of its files, and of its key-value cache."""
+        from core.serving.plan_file import Shape
+
+        with self.understood():
+            sizes = {one.model: int(one.size or 0) for one in self.client(QUERY).list().models}
+            facts = self.client(QUERY).show(model).modelinfo or {}
+            layers, heads = _fact(facts, ".block_count"), _fact(facts, ".attention.head_count")
+            width = _fact(facts, ".embedding_length")
+            if layers is None or heads is None or width is None:
+                raise ValueError("no layers, heads or width")
+            return Shape(
+                weights=sizes.get(full_name(model), 0),
+                layers=layers,
+                kv_heads=_fact(facts, ".attention.head_count_kv") or heads,
+                head_size=_fact(facts, ".attention.key_length") or max(1, width // heads),
+            )
 
     def pull(self, model: str, on_progress: Callable[[int, int], None]) -> None:
         """Makes the server download a model. `on_progress` receives the downloaded and the total bytes of a file."""

@@ -419,6 +419,11 @@ class Settings(BaseSettings):
     kubernetes_context: str = Field(
         default="", max_length=253, description="Context of the kubeconfig file. Empty: its current one."
     )
+    kubernetes_jobs: Path | None = Field(
+        default=None,
+        description="YAML file with the resources of single jobs and steps where runs are pods, which the Helm chart "
+        "writes. Only its variable is read.",
+    )
     environments: Literal["own", "shared"] = Field(
         default="own",
         description="Packages that tests run with: own (what each repository declares, from the package index) or "
@@ -693,6 +698,7 @@ class Settings(BaseSettings):
         "kafka_certificate",
         "kafka_key",
         "kubernetes_config",
+        "kubernetes_jobs",
         mode="after",
     )
     @classmethod

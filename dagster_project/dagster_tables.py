@@ -25,14 +25,24 @@ def create(runtime: Runtime, environment: Mapping[str, str]) -> None:
         )
         if found.fetchone() == (len(DAGSTER_TABLES),):
             return
-        script = "from dagster import DagsterInstance\nwith DagsterInstance.get() as i: i.get_runs_count()"
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            cwd=ROOT,
-            env=dict(environment),
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
+        _ran("from dagster import DagsterInstance\nwith DagsterInstance.get() as i: i.get_runs_count()", environment)
+
+
+def upgrade(runtime: Runtime, environment: Mapping[str, str]) -> None:
+    """Brings tables of an older Dagster to the installed version. Raises `StartFailed`."""
+    with psycopg.connect(runtime.dagster_url, connect_timeout=10, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (CREATE_LOCK,))
+        _ran("from dagster import DagsterInstance\nwith DagsterInstance.get() as i: i.upgrade()", environment)
+
+
+def _ran(script: str, environment: Mapping[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=dict(environment),
+        capture_output=True,
+        timeout=600,
+        check=False,
+    )
     if done.returncode:
         raise StartFailed(f"Dagster's storage could not be set up:\n{done.stderr.decode(errors='replace')[-2000:]}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dagster_project.cli.models_pack import pack
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
 from dagster_project.cli.recommend import recommend
 from dagster_project.cli.task import opened
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 models = typer.Typer(name="models", help="Embedding models: list, add and retire them.", no_args_is_help=True)
+models.command("pack")(pack)
 
 models.command()(recommend)
 

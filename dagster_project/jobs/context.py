@@ -14,6 +14,7 @@ from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 from assets.context.store.prune import prune_contents
 from assets.context.store.vector_index import build_vector_indexes
 from assets.platform import Platform
+from dagster_project.kubernetes import resources
 
 
 @op(description="Deletes contents that no stored version of any source refers to, team by team.")
@@ -54,7 +55,11 @@ def build_due_vector_indexes(context: OpExecutionContext, platform: ResourcePara
         context.log.warning("the user of PENSTOCK_DATABASE_OWNER_URL does not own the tables: %s", error)
 
 
-@job(executor_def=in_process_executor, description="Builds HNSW indexes over the vectors of each embedding model.")
+@job(
+    executor_def=resources.executor("index_vectors"),
+    tags=resources.run_tags("index_vectors"),
+    description="Builds HNSW indexes over the vectors of each embedding model.",
+)
 def index_vectors() -> None:
     build_due_vector_indexes()
 

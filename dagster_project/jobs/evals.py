@@ -22,6 +22,7 @@ from assets.evals.bench import EvalBench
 from assets.evals.default_assets import take_promotion_back
 from assets.evals.promote.candidates import default_subject
 from core.settings import load_settings
+from dagster_project.kubernetes import resources
 from sensors.evals import candidate_sensor
 
 BASELINE_SET = "repair"
@@ -31,6 +32,7 @@ run_evals = define_asset_job(
     "run_evals",
     selection=AssetSelection.assets("eval_cases", "eval_results"),
     executor_def=in_process_executor,
+    tags=resources.run_tags("run_evals"),
     description="Runs a subject over an eval set.",
 )
 

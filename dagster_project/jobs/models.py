@@ -20,11 +20,13 @@ from assets.migrations.lifecycle.begin import begin_requested
 from assets.migrations.lifecycle.record import MigrationRefused
 from assets.migrations.lifecycle.steer import steer
 from assets.platform import Platform
+from dagster_project.kubernetes import resources
 
 migrate_model = define_asset_job(
     "migrate_model",
     selection=AssetSelection.assets("model_migration"),
-    executor_def=in_process_executor,
+    executor_def=resources.executor("migrate_model"),
+    tags=resources.run_tags("migrate_model"),
     description="Advances the open migration of embedding models as far as possible now.",
 )
 

@@ -25,6 +25,7 @@ from assets.platform import Platform
 from assets.results.deliver import deliver
 from assets.results.fates import anything_to_follow, note_fates
 from core.git import Repository
+from dagster_project.kubernetes import resources
 
 _LEDGER = AssetSelection.checks(AssetCheckKey(AssetKey("result"), "ledger_balances"))
 
@@ -32,13 +33,15 @@ resolve_task = define_asset_job(
     "resolve_task",
     selection=AssetSelection.assets("task_context", "plan", "execution", "result") - _LEDGER,
     executor_def=in_process_executor,
+    tags=resources.run_tags("resolve_task"),
     description="Takes one task from its context to its published result.",
 )
 
 refresh_context = define_asset_job(
     "refresh_context",
     selection=AssetSelection.assets("context_index", "ticket_index"),
-    executor_def=in_process_executor,
+    executor_def=resources.executor("refresh_context"),
+    tags=resources.run_tags("refresh_context"),
     description="Indexes a source's newest commit and its changed tickets.",
 )
 
