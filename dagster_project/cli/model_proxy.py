@@ -49,11 +49,11 @@ def model_proxy(
 def _serve(
     config: "ProxyConfig", file: Path, database: "Database | None", host: str, port: int, log_level: str
 ) -> None:
+    from core.logs import configure
     from core.models.proxy import Proxy
     from core.models.server import serve
-    from gateway.logs import configure
 
-    configure(log_level)
+    configure(log_level, "penstock-model-proxy")
     if not serve(Proxy(config, database, file), host, port):
         raise CommandFailed(f"the proxy cannot listen on {host}:{port}: is the port in use? Give another to --port")
 
