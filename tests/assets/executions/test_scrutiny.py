@@ -44,6 +44,15 @@ def test_a_rival_that_could_not_be_compared_makes_a_draft() -> None:
     assert [d.kind for d in _judged(Measurement(), 0).doubts] == ["not-measured"]
 
 
+@pytest.mark.parametrize(
+    ("calls", "rivals", "kinds"), [(7, 1, ["not-measured"]), (8, 1, []), (0, 0, []), (0, 2, ["not-measured"])]
+)
+def test_rivals_that_no_call_tells_apart_make_a_draft(calls: int, rivals: int, kinds: list[str]) -> None:
+    patches = (Measured((Result("value"),) * calls),) * (1 + rivals)
+    found = _judged(Measurement(calls=CALLS[:calls], patches=patches), 0)
+    assert [doubt.kind for doubt in found.doubts] == kinds
+
+
 def test_a_patch_that_is_one_of_many_is_good_for_a_draft() -> None:
     doubt = crowd_doubt(CROWD + 1)
     assert doubt is not None and doubt.severity == "draft" and f"{CROWD + 1} other edits" in doubt.detail

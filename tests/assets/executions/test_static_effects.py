@@ -152,3 +152,22 @@ def test_a_parameter_is_changed_and_not_overwritten() -> None:
     local = text.replace("def at(cells, index):", "def at(cells):\n    index = -1")
     found = static_doubts({"m.py": local}, {"m.py": local.replace("index += ", "index = ")}, "", {}, sources)
     assert "unused-input" not in {doubt.kind for doubt in found}
+
+
+@pytest.mark.parametrize(
+    ("after", "issue", "doubted"),
+    [
+        ("self.port", "", True),
+        ("text", "", True),
+        ("self.port", "the port is stripped of the wrong characters", False),
+        ("self._LETTERS", "", False),
+        ("self._digits", "", False),
+        ("'0123456789'", "", False),
+    ],
+)
+def test_a_constant_is_not_replaced_by_any_name(after: str, issue: str, doubted: bool) -> None:
+    text = "class Host:\n    def digits(self, text):\n        return text.strip(self._DIGITS)\n"
+    sources = {"m.py": SourceFile("m.py", text.encode())}
+    changed = text.replace("self._DIGITS", after)
+    found = {doubt.kind for doubt in static_doubts({"m.py": text}, {"m.py": changed}, issue, {}, sources)}
+    assert ("replaced-constant" in found) is doubted

@@ -32,6 +32,7 @@ from .values import (
     indexed_slices,
     mapped_conversions,
     overwritten_inputs,
+    replaced_constants,
     type_wraps,
     unused_inputs,
 )
@@ -42,6 +43,7 @@ MEASURES: tuple[Measure, ...] = (
     dropped_calls,
     unused_inputs,
     overwritten_inputs,
+    replaced_constants,
     added_indexes,
     indexed_slices,
     mapped_conversions,

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import re
 from collections.abc import Iterator
 
 from core.work import Doubt
@@ -10,6 +11,7 @@ from .changes import FileDiff, Function
 from .edited import EditedProgram
 
 _CONVERSIONS = frozenset({"str", "repr", "bytes", "int", "float", "bool", "list", "tuple", "set", "frozenset", "dict"})
+_CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]+")
 _SCALARS = frozenset({"str", "repr", "bytes", "int", "float", "bool"})
 _BUILTINS = frozenset(dir(builtins))
 _TAKES_TEXT = frozenset(
@@ -122,6 +124,23 @@ def overwritten_inputs(program: EditedProgram) -> Iterator[Doubt]:
                     kind="unused-input",
                     detail=f"The patch overwrites the parameter `{name}` of `{function.name}` instead of changing it.",
                 )
+
+
+def replaced_constants(program: EditedProgram) -> Iterator[Doubt]:
+    """A named constant (`DIGITS`, `self._AT`) is replaced by another name that is none. Of 4,205 small edits between
+    releases of other packages, four do that."""
+    for _, (old, new) in _replaced(program):
+        if not isinstance(old, ast.Name | ast.Attribute) or not isinstance(new, ast.Name | ast.Attribute):
+            continue
+        one, other = _last_name(old), _last_name(new)
+        if one.strip("_").lower() == other.strip("_"):
+            continue  # it is renamed
+        if _CONSTANT.fullmatch(one) and other == other.lower() and not program.mentioned(other):
+            yield Doubt(
+                kind="replaced-constant",
+                detail=f"The patch uses `{ast.unparse(new)}` in place of the constant `{ast.unparse(old)}`, and the "
+                "issue does not speak of it.",
+            )
 
 
 def added_indexes(program: EditedProgram) -> Iterator[Doubt]:
