@@ -71,8 +71,9 @@ class Slots(RuleBasedStateMachine):
         self._settle()
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), how=st.sampled_from(["ok", "failed", "unreached", "nothing"]))
-    def end(self, data: Any, how: str) -> None:
+    @rule(data=st.data(), how=st.sampled_from(["ok", "failed", "unreached", "nothing"]), at_once=st.booleans())
+    def end(self, data: Any, how: str, at_once: bool) -> None:
+        """With `at_once`, one who waits goes away in the instant in which a slot is given."""
         lease = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
 
         async def end() -> None:
@@ -81,6 +82,8 @@ class Slots(RuleBasedStateMachine):
             elif how != "nothing":
                 self.pool.failed(lease.state, at_once=how == "unreached")
             self.pool.release(lease, 0.5)
+            if at_once and self.asked:
+                self.asked[0].cancel()
 
         self.loop.run_until_complete(end())
         self._settle()
@@ -131,4 +134,4 @@ class Slots(RuleBasedStateMachine):
 
 
 TestSlots = Slots.TestCase
-TestSlots.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestSlots.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
