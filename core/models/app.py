@@ -76,7 +76,7 @@ class App:
         except KeyError as error:
             message = f"there is no model {str(error.args[0])[:120]!r}: /v1/models lists those that are"
             raise Refusal(404, "model_not_found", message) from None
-        trace = {_TRACE[name]: value.decode("latin-1")[:512] for name, value in headers if name in _TRACE}
+        trace = {_TRACE[name]: text for name, value in headers if name in _TRACE and (text := _printable(value))}
         work = asyncio.current_task()
         assert work is not None  # noqa: S101  a request runs in a task
         gone = asyncio.get_running_loop().create_task(_until_gone(receive, work))
@@ -155,6 +155,12 @@ def _task(headers: list[tuple[bytes, bytes]]) -> str | None:
     if len(given) > 1 or not text.isascii() or not text.isprintable() or len(text) > MOST_TASK:
         raise Refusal(400, "task", f"{TASK_HEADER}: must be one text of at most {MOST_TASK} printable characters")
     return text or None
+
+
+def _printable(value: bytes) -> str:
+    """A header as it may be passed on; empty if it holds anything but printable ASCII."""
+    text = value.decode("latin-1")[:512]
+    return text if text.isascii() and text.isprintable() else ""
 
 
 async def _body(headers: list[tuple[bytes, bytes]], receive: Receive, most: int) -> bytes:

@@ -90,8 +90,8 @@ class Delivery:
         try:
             async for piece in arriving:
                 events = reader.feed(piece)
+                self._left()
                 if not reader.begun:
-                    self._left()
                     continue
                 self.used = reader.used(self.ask.prompt_tokens)
                 if not self.begun:

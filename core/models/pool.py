@@ -161,7 +161,7 @@ class Pool:
         Raises `Refusal`."""
         allowed = frozenset(only)
         decision = self.decide(wish, allowed)
-        if isinstance(decision, Send) and (not self._waiting or self._first_of(team)):
+        if isinstance(decision, Send):  # those who wait had their turn when this slot became free
             return self._take(self.backends[decision.replica], team)
         if isinstance(decision, NoVersion):
             raise self._no_version(wish)
@@ -270,10 +270,6 @@ class Pool:
         else:
             with suppress(asyncio.InvalidStateError):
                 future.cancel()
-
-    def _first_of(self, team: str) -> bool:
-        """Whether a request that comes now is before all that wait, since its team has fewer at the servers."""
-        return all(self.teams[team] < self.teams[one.team] for one in self._waiting.values() if not one.future.done())
 
     def _take(self, state: BackendState, team: str) -> Lease:
         lease = Lease(state, team, state.standing.on_trial(self._clock()))

@@ -128,7 +128,7 @@ class Relay:
                 self.shadows.copy(pool, delivery.ask, bodies, lease.state.backend.version)
                 return found
             except Failed as failure:
-                self._judge(pool, lease.state, failure, tried)
+                self._judge(pool, lease.state, failure, tried, streams=delivery.ask.stream)
                 tried.unreached += not failure.worked
                 worked = tried.count - tried.unreached
                 if worked >= self.config.tries or tried.unreached >= MOST_UNREACHED:
@@ -184,12 +184,12 @@ class Relay:
                 pool.succeeded(lease.state)
             return used, "ok"
 
-    def _judge(self, pool: Pool, state: BackendState, failure: Failed, tried: _Tried) -> None:
-        """Takes note of a failure before the first token."""
+    def _judge(self, pool: Pool, state: BackendState, failure: Failed, tried: _Tried, *, streams: bool) -> None:
+        """Takes note of a failure before the first token. A whole answer that takes too long may just be long."""
         tried.last = failure
         self.metrics.failures.labels(state.name, failure.kind).inc()
         _logger.warning("a model server failed", backend=state.name, kind=failure.kind, problem=str(failure)[:300])
-        if failure.kind in _AMBIGUOUS:
+        if failure.kind in _AMBIGUOUS or (failure.kind == "timeout" and not streams):
             tried.excluded.add(state.name)
             tried.doubtful.append(state)
             return

@@ -121,6 +121,24 @@ def test_a_stream_that_stops_without_its_end_is_broken_off(backends: Any, proxie
         proxy.chat(stream=True)
 
 
+def test_a_stream_ends_with_the_time_of_its_request_though_tokens_come(backends: Any, proxied: Any) -> None:
+    proxy = proxied({"a": backends("slow")}, times={"total": 0.13})
+    with pytest.raises(httpx.RemoteProtocolError):
+        proxy.chat(stream=True)
+
+
+def test_a_trace_context_is_passed_on_and_a_strange_one_is_not(backends: Any, proxied: Any) -> None:
+    backend = backends()
+    proxy = proxied({"a": backend})
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    for value in (trace.encode(), b"\xe9 odd"):
+        answer = httpx.post(
+            f"{proxy.url}/v1/chat/completions", content=b'{"model":"m"}', headers={b"traceparent": value}
+        )
+        assert answer.status_code == 200
+    assert [sent.get("traceparent") for sent in backend.headers] == [trace, None]
+
+
 def test_a_whole_answer_that_breaks_off_is_asked_of_another_server(backends: Any, proxied: Any) -> None:
     proxy = proxied({"a": (backends("dies"), {"weight": 1000}), "b": backends()})
     assert proxy.chat().status_code == 200

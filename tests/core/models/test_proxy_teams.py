@@ -64,7 +64,7 @@ def test_a_token_is_needed_and_its_role_counts(served: Running, database: Databa
     refused = served.chat()
     assert refused.status_code == 401 and "www-authenticate" in refused.headers
     served.token = "pst_" + "x" * 40
-    assert served.chat().status_code == 401
+    assert [served.chat().status_code for _ in range(2)] == [401, 401]
     served.token = _token(database, Role.VIEWER)
     assert served.chat().status_code == 403
     assert served.get("/v1/models").status_code == 200
