@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the compilers and runners that the tests of other languages use, the Redis that tests of services start, and
-# the BusyBox with which the scripts that run in pods are tested, where they are missing: Debian's packages, as root.
+# Installs the compilers and runners that the tests of other languages use, the Redis that tests of services start, the
+# BusyBox with which the scripts that run in pods are tested, and the Chromium that tests of pages look with, where they
+# are missing: Debian's packages, as root.
 # They take about 1 GB, so this happens only with CI=true or TOOLCHAINS=1; otherwise the tests that need one are
 # skipped and say what to install.
 set -uo pipefail
@@ -14,6 +15,7 @@ there javac || missing+=(default-jdk-headless)
 there mvn || missing+=(maven)
 there cmake && there ctest || missing+=(cmake)
 there busybox || missing+=(busybox)
+there chromium || there chromium-browser || there google-chrome || missing+=(chromium)
 there g++ && there make || missing+=(g++ make)
 there redis-server || there valkey-server || missing+=(redis-server)
 [ ${#missing[@]} = 0 ] && exit 0

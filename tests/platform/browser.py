@@ -24,7 +24,13 @@ class Browser:
     def text_of(self, address: str) -> str:
         """The visible words of a page once its scripts have run, with single spaces."""
         with tempfile.TemporaryDirectory(prefix="penstock-browser-", ignore_cleanup_errors=True) as profile:
-            arguments = ["--headless", "--disable-gpu", "--window-size=1600,1200", f"--user-data-dir={profile}"]
+            arguments = [
+                "--headless",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--window-size=1600,1200",
+                f"--user-data-dir={profile}",
+            ]
             arguments += [f"--virtual-time-budget={RENDERING_MS}", "--dump-dom"]
             if os.getuid() == 0:
                 arguments.append("--no-sandbox")  # Chromium refuses to have one as root; all pages are our own
@@ -38,7 +44,7 @@ def find_browser() -> Browser:
     """Skips the test without a browser, and fails it with CI=true."""
     found = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if found is None:
-        missing = "no Chromium: install the package chromium"
+        missing = "no Chromium: TOOLCHAINS=1 make services installs it, as root, or install the package chromium"
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         pytest.skip(missing)
