@@ -519,6 +519,32 @@ class Settings(BaseSettings):
         description="Events that consumers have read are deleted from PostgreSQL after this many days. Senders may "
         "repeat a delivery for three days, and a repeat of a deleted event is not recognised.",
     )
+    keep_trajectories_days: int = Field(
+        default=365,
+        ge=7,
+        le=3650,
+        description="What an attempt did, step by step, is deleted so many days after its task ended. Plans, verdicts, "
+        "patches and publications stay.",
+    )
+    keep_model_requests_days: int = Field(
+        default=400,
+        ge=2,
+        le=3650,
+        description="Records of single requests to models, for costs by task, are deleted after this many days.",
+    )
+    keep_work_days: int = Field(
+        default=7,
+        ge=1,
+        le=3650,
+        description="Work folders that killed runs left are deleted after this many days.",
+    )
+    backup_days: int = Field(
+        default=7,
+        ge=0,
+        le=3650,
+        description="Most days between two runs of `penstock backup`, for `penstock doctor --production`. 0: other "
+        "tools back the database up.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Lowest severity that is logged."
     )

@@ -25,6 +25,7 @@ from dagster_project.cli import (
     models,
     organisations,
     platform,
+    prune,
     rules,
     sandbox,
     send,
@@ -60,6 +61,7 @@ app.command("search")(index.search)
 app.command("context")(context.context)
 app.command("ledger")(ledger.ledger)
 app.command("audit")(audit.audit)
+app.command("prune")(prune.prune)
 app.command("model-proxy")(model_proxy.model_proxy)
 app.add_typer(task.tasks, name="task")
 app.add_typer(organisations.sources, name="index")
