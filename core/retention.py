@@ -60,7 +60,7 @@ def delete_trajectories(database: Database, before: datetime) -> int:
     """Deletes them and returns how many there were."""
     statement = (
         "DELETE FROM trajectory WHERE ctid = ANY(ARRAY(SELECT ctid FROM trajectory WHERE at < %(before)s "
-        f"AND task_id IN ({_ENDED}) LIMIT %(batch)s))"  # noqa: S608
+        f"AND task_id IN ({_ENDED}) LIMIT %(batch)s))"
     )
     return _in_batches(database, statement, _given(before))
 

@@ -120,6 +120,11 @@ class Settings(BaseSettings):
         default=None,
         description="URL of Dagster's own database. Unset: <name>_dagster on the same server.",
     )
+    backup_database_url: SecretStr | None = Field(
+        default=None,
+        description="URL of the same database for a superuser, with which `penstock backup` and `penstock restore` see "
+        "the rows of all teams. Unset: database_owner_url.",
+    )
     event_log: Literal["postgres", "kafka"] = Field(default="postgres", description="Event log that consumers read.")
     kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port,host:port.")
     kafka_partitions: int = Field(default=3, ge=1, le=256, description="Partitions of each topic that set-up creates.")
@@ -583,7 +588,7 @@ class Settings(BaseSettings):
             raise ValueError("must have 16 to 200 characters")
         return value
 
-    @field_validator("database_url", "database_owner_url", "dagster_database_url")
+    @field_validator("database_url", "database_owner_url", "dagster_database_url", "backup_database_url")
     @classmethod
     def _postgresql(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):

@@ -12,6 +12,7 @@ import typer
 
 from dagster_project.cli import (
     audit,
+    backup,
     context,
     dead_letters,
     env,
@@ -62,6 +63,8 @@ app.command("context")(context.context)
 app.command("ledger")(ledger.ledger)
 app.command("audit")(audit.audit)
 app.command("prune")(prune.prune)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("model-proxy")(model_proxy.model_proxy)
 app.add_typer(task.tasks, name="task")
 app.add_typer(organisations.sources, name="index")
@@ -135,6 +138,10 @@ KNOWN = (
     "core.database.embedded:DatabaseNotStarted",
     "core.database.schema:SchemaError",
     "core.models.config:ProxyConfigError",
+    "dagster_project.operations.archive:BackupFailed",
+    "dagster_project.operations.archive:BadArchive",
+    "dagster_project.operations.dumps:RestoreFailed",
+    "dagster_project.operations.places:NotAllowed",
     "dagster_project.supervisor:StartFailed",
     "dagster_project.runtime:NotStarted",
     "core.tasks:TaskNotFound",

@@ -11,6 +11,7 @@ import typer
 
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
 from dagster_project.cli.production import show_production
+from dagster_project.operations.record import UNFINISHED
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -48,6 +49,8 @@ def up(
     if settings.engine in ("model", "hybrid") and not settings.chat_model:
         note(f"the engine {settings.engine} has no chat model yet, so tasks will fail: set PENSTOCK_CHAT_MODEL")
     require(settings.home, database=settings.database_url is None)
+    if (settings.home / UNFINISHED).exists():
+        raise CommandFailed("a restore was interrupted: `penstock restore --resume` finishes or undoes it")
     if settings.signing_key:
         check_signing(settings)
     if detach and not exit_when_ready:

@@ -21,7 +21,6 @@ from dagster import (
     op,
     schedule,
 )
-
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from assets.platform import Platform

@@ -7,6 +7,8 @@ from pathlib import Path
 from dagster_project.records import write
 
 FILE = "last-backup.json"
+UNFINISHED = "restore-unfinished.json"
+"""In the home while a restore moves files into place."""
 
 
 def note_backup(home: Path, at: datetime, archive: Path, sha256: str) -> None:

@@ -56,6 +56,11 @@ def _publish(state: str) -> Change:
     return change
 
 
+def _published_lately(connection: Connection[TupleRow], task: uuid.UUID) -> None:
+    _publish("published")(connection, task)
+    connection.execute("UPDATE publications SET updated_at = now() WHERE task_id = %s", (task,))
+
+
 def _open_fate(connection: Connection[TupleRow], task: uuid.UUID) -> None:
     _publish("published")(connection, task)
     connection.execute(
@@ -85,6 +90,7 @@ STILL_NEEDED: dict[str, Change] = {
     "a publication is tried again": _publish("pending"),
     "a publication waits for approval": _publish("held"),
     "a published patch is under review": _open_fate,
+    "a publication was published lately": _published_lately,
     "a remark waits for an answer": _remark,
     "the entry is new": _sql("UPDATE trajectory SET at = now() WHERE task_id = %(task)s"),
 }
