@@ -13,6 +13,7 @@ import typer
 from dagster_project.cli import (
     audit,
     backup,
+    capacity,
     context,
     dead_letters,
     env,
@@ -63,6 +64,7 @@ app.command("context")(context.context)
 app.command("ledger")(ledger.ledger)
 app.command("audit")(audit.audit)
 app.command("prune")(prune.prune)
+app.command("capacity")(capacity.capacity)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("model-proxy")(model_proxy.model_proxy)

@@ -1,7 +1,7 @@
 """The file of a backup: a zip archive, whole or absent, with a manifest that names each entry with its SHA-256.
 
-Reading trusts nothing: names, sizes and hashes are checked before anything is taken out. Not for what goes into it, which
-is `backup`'s, nor for where it goes back to, which is `restore`'s.
+Reading trusts nothing: names, sizes and hashes are checked before anything is taken out. Not for what goes into it,
+which is `backup`'s, nor for where it goes back to, which is `restore`'s.
 """
 
 import contextlib

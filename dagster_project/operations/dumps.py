@@ -128,8 +128,8 @@ def _server(url: str) -> psycopg.Connection[tuple[object, ...]]:
 
 
 _RIGHTS = (
-    "Rows of all teams are seen by a superuser only: for a server of your own, set PENSTOCK_BACKUP_DATABASE_URL(_FILE) to "
-    "the address of one; its version may be at most that of the tools (`pg_dump` of PostgreSQL 18)"
+    "Rows of all teams are seen by a superuser only: for a server of your own, set PENSTOCK_BACKUP_DATABASE_URL(_FILE) "
+    "to the address of one; its version may be at most that of the tools (`pg_dump` of PostgreSQL 18)"
 )
 
 

@@ -1,4 +1,4 @@
-"""Where a home's databases are, for a backup or a restore: as somebody who sees all rows, and without changing the schema.
+"""Where a home's databases are, for a backup or a restore: as somebody who sees all rows, with the schema as it is.
 
 `runtime.open_runtime` would bring the schema up to date, and what is backed up before an upgrade must stay as it is.
 """
@@ -40,8 +40,8 @@ class Places:
 
 @contextmanager
 def open_places(settings: "Settings") -> Iterator[Places]:
-    """Starts or joins the embedded server if no database is set. Raises `NotAllowed`, `psycopg.OperationalError` and what
-    `EmbeddedServer` raises."""
+    """Starts or joins the embedded server if no database is set. Raises `NotAllowed`, `psycopg.OperationalError`
+    and what `EmbeddedServer` raises."""
     url = settings.database_url
     if url is None:
         home_checks.require(settings.home, database=True)
@@ -77,6 +77,7 @@ def _check_rights(address: str) -> None:
         ).fetchone()
     if row is None or not row[0]:
         raise NotAllowed(
-            f"the role {row[1] if row else '?'} does not see the rows of all teams: set PENSTOCK_BACKUP_DATABASE_URL_FILE "
-            "to a file with the address of the same database for a superuser, or a role with BYPASSRLS"
+            f"the role {row[1] if row else '?'} does not see the rows of all teams: set "
+            "PENSTOCK_BACKUP_DATABASE_URL_FILE to a file with the address of the same database for a superuser "
+            "or a role with BYPASSRLS"
         )

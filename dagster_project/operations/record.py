@@ -12,6 +12,7 @@ UNFINISHED = "restore-unfinished.json"
 
 
 def note_backup(home: Path, at: datetime, archive: Path, sha256: str) -> None:
+    home.mkdir(parents=True, exist_ok=True)
     write(home / FILE, {"at": at.astimezone(UTC).isoformat(), "archive": str(archive), "sha256": sha256})
 
 

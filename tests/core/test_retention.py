@@ -126,12 +126,12 @@ def test_an_ended_tasks_results_and_the_ledgers_rows_stay(database: Database, mo
             "VALUES (%s, %s, 1, 1, 'r', '{}')",
             key,
         )
-        before = [connection.execute(f"SELECT count(*) FROM {name}".encode()).fetchone() for name in kept]
+        before = [connection.execute(f"SELECT count(*) FROM {name}".encode()).fetchone() for name in kept]  # noqa: S608
     assert retention.delete_trajectories(database, BEFORE) == 3  # in two batches
     assert retention.delete_trajectories(database, BEFORE) == 0
     with database.system() as connection:
         assert retention.old_trajectories(connection, BEFORE) == retention.Found(0, None)
-        assert before == [connection.execute(f"SELECT count(*) FROM {name}".encode()).fetchone() for name in kept]
+        assert before == [connection.execute(f"SELECT count(*) FROM {name}".encode()).fetchone() for name in kept]  # noqa: S608
 
 
 def test_requests_to_models_are_deleted_by_age(database: Database) -> None:

@@ -38,9 +38,7 @@ def new_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 
 
 def event(number: int) -> Event:
-    return Event(
-        id=f"e{number:06d}", type="task.requested", source="test", subject="s", team_id=DEFAULT_TEAM, data={"n": number}
-    )
+    return Event(id=f"e{number:06d}", type="task.requested", source="test", subject="s", data={"n": number})
 
 
 def add_task(url: str, title: str) -> uuid.UUID:

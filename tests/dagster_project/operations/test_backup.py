@@ -2,8 +2,12 @@
 
 import contextlib
 import json
+import os
 import stat
+import subprocess
+import sys
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +16,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+from psycopg import sql
 
 from assets.context.store.vector_table import VectorTable
 from core.database import Database
@@ -77,6 +82,12 @@ class _Traffic:
         log.close()
         database.close()
 
+    def wait_for(self, count: int) -> None:
+        deadline = time.monotonic() + 60
+        while len(self.appended) < count:
+            assert time.monotonic() < deadline and all(one.is_alive() for one in self._threads)
+            time.sleep(0.01)
+
     def __enter__(self) -> "_Traffic":
         for one in self._threads:
             one.start()
@@ -98,13 +109,21 @@ def test_nothing_committed_is_lost_and_no_event_is_skipped_or_handled_twice(new_
                 connection, DEFAULT_TEAM, [1, 2, 3], [0, 0, 0], vectors
             )
         with _Traffic(runtime) as traffic:
-            while len(traffic.appended) < 200:
-                pass
+            traffic.wait_for(200)
             before = list(traffic.appended)
-            made = backup(first, target)
+            # Another process, as in life: one holds the embedded server once.
+            subprocess.run(
+                [sys.executable, "-m", "penstock", "backup", str(target)],
+                env={**os.environ, "PENSTOCK_HOME": str(first.home)},
+                check=True,
+                capture_output=True,
+                timeout=120,
+            )
             behind = len(traffic.appended)
         assert behind > len(before), "nothing was written meanwhile"
         database.close()
+    with open_archive(target) as reader:
+        made = reader.manifest
     assert made.rows["event_log"] >= len(before)
     done = restore(second, target)
     assert done.kept == () and done.manifest.id == made.id
@@ -129,8 +148,8 @@ def test_nothing_committed_is_lost_and_no_event_is_skipped_or_handled_twice(new_
             assert sorted(rows) == [(name, 1) for _, name in stored]
         with database.team(DEFAULT_TEAM) as connection:
             table = VectorTable.of(connection, open_embedder("hashing")).name
-            found = connection.execute(f"SELECT embedding FROM {table} ORDER BY content_id".encode()).fetchall()
-        assert np.allclose(np.stack([np.asarray(one) for (one,) in found]), vectors, atol=1e-6)
+            found = connection.execute(sql.SQL("SELECT embedding FROM {} ORDER BY content_id").format(table)).fetchall()
+        assert np.allclose(np.stack([one.to_numpy() for (one,) in found]), vectors, atol=1e-6)
         log.close()
         database.close()
 
@@ -237,9 +256,7 @@ def _named(name: str) -> Callable[[dict[str, Any]], None]:
     return lambda manifest: manifest["entries"].append({"name": name, "size": 1, "sha256": digest})
 
 
-def test_an_archive_that_is_not_whole_or_not_ours_changes_nothing(
-    saved: tuple[Settings, Path], new_home: Home
-) -> None:
+def test_an_archive_that_is_not_whole_or_not_ours_changes_nothing(saved: tuple[Settings, Path], new_home: Home) -> None:
     _, path = saved
     target = new_home()
     whole = path.read_bytes()
