@@ -68,7 +68,7 @@ MEASURED = {
 
 @dataclass(frozen=True)
 class Resource:
-    """`demand` and `supply` of one unit, in a second. `needed` is how many units there must be; `most` how many there can
+    """`demand` and `supply` of one unit, a second. `needed` is how many units there must be; `most` how many there can
     be, None for any number."""
 
     name: str
