@@ -269,6 +269,8 @@ def _forget_offsets(penstock: str, dagster: str) -> None:
     with psycopg.connect(penstock, connect_timeout=10) as connection:
         connection.execute("DELETE FROM penstock.relay_positions")
     with psycopg.connect(dagster, connect_timeout=10) as connection:
+        if connection.execute("SELECT to_regclass('instigators')").fetchone() == (None,):
+            return  # Dagster was never started
         rows = connection.execute("SELECT id, instigator_body FROM instigators").fetchall()
         for number, body in rows:
             state = deserialize_value(str(body), InstigatorState)

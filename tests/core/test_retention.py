@@ -161,6 +161,7 @@ def test_only_work_folders_that_no_run_holds_are_deleted(database: Database, tmp
     (work / f"{uuid.uuid4()}-1-1").symlink_to(outside)
     for path in work.iterdir():
         fresh = path.name.endswith("-9-9")
+        os.utime(outside, (OLD.timestamp(),) * 2)
         os.utime(path, (OLD.timestamp(),) * 2 if not fresh else None, follow_symlinks=False)
     gone = {f"{left}-1-2", names[2]}
     with database.system() as connection:

@@ -16,6 +16,14 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
+from dagster._serdes import deserialize_value, serialize_value
 from psycopg import sql
 
 from assets.context.store.vector_table import VectorTable
@@ -32,8 +40,9 @@ from dagster_project.operations.backup import backup
 from dagster_project.operations.dumps import RestoreFailed
 from dagster_project.operations.places import NotAllowed
 from dagster_project.operations.record import last_backup
-from dagster_project.operations.restore import restore
+from dagster_project.operations.restore import _forget_offsets, restore
 from dagster_project.runtime import Runtime, open_runtime
+from sensors import cursor
 from tests.dagster_project.operations.conftest import Home, add_task, event, read_all, titles
 
 KEY = b"0123456789abcdef" * 2
@@ -354,3 +363,31 @@ def test_with_kafka_one_must_say_which_topics_there_are(saved: tuple[Settings, P
 
 def replace_log(settings: Settings) -> Settings:
     return settings.model_copy(update={"event_log": "kafka"})
+
+
+def test_with_new_topics_the_relay_begins_again_and_sensors_read_from_the_start(
+    postgres_server: EmbeddedServer, database_name: str
+) -> None:
+    def state(name: str, held: str | None) -> str:
+        origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("penstock"), "r"), name)
+        data = SensorInstigatorData(last_run_key="key", cursor=held)
+        return serialize_value(InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, data))
+
+    postgres_server.ensure_database(dagster := f"{database_name}_cursors")
+    penstock, url = (postgres_server.url(name, owner=True) for name in (database_name, dagster))
+    with psycopg.connect(penstock) as connection:
+        connection.execute("INSERT INTO penstock.relay_positions (topic, next_offset) VALUES (%s, 7)", (TASKS,))
+    _forget_offsets(penstock, url)  # Dagster has no tables yet
+    bodies = [state("task_sensor", cursor.dump("kafka", {0: 5, 1: 6})), state("sweep_sensor", "12.5"), state("x", None)]
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE instigators (id bigint PRIMARY KEY, instigator_body text)")
+        for number, body in enumerate(bodies):
+            connection.execute("INSERT INTO instigators VALUES (%s, %s)", (number, body))
+    _forget_offsets(penstock, url)
+    with psycopg.connect(url) as connection:
+        rows = [body for (body,) in connection.execute("SELECT instigator_body FROM instigators ORDER BY id")]
+    assert rows[1:] == bodies[1:]
+    held = deserialize_value(str(rows[0]), InstigatorState).instigator_data
+    assert isinstance(held, SensorInstigatorData) and (held.cursor, held.last_run_key) == (None, "key")
+    with psycopg.connect(penstock) as connection:
+        assert connection.execute("SELECT * FROM penstock.relay_positions").fetchall() == []

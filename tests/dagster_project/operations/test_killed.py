@@ -15,6 +15,8 @@ from dagster_project.operations.restore import resume
 from dagster_project.runtime import open_runtime
 from tests.dagster_project.operations.conftest import Home, add_task, titles
 
+pytestmark = pytest.mark.services
+
 _SCRIPT = """
 import os, signal, sys
 from dagster_project.operations import {module} as module
