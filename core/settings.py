@@ -120,6 +120,11 @@ class Settings(BaseSettings):
         default=None,
         description="URL of Dagster's own database. Unset: <name>_dagster on the same server.",
     )
+    backup_database_url: SecretStr | None = Field(
+        default=None,
+        description="URL of the same database for a superuser, with which `penstock backup` and `penstock restore` see "
+        "the rows of all teams. Unset: database_owner_url.",
+    )
     event_log: Literal["postgres", "kafka"] = Field(default="postgres", description="Event log that consumers read.")
     kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="Kafka bootstrap servers, host:port,host:port.")
     kafka_partitions: int = Field(default=3, ge=1, le=256, description="Partitions of each topic that set-up creates.")
@@ -519,6 +524,32 @@ class Settings(BaseSettings):
         description="Events that consumers have read are deleted from PostgreSQL after this many days. Senders may "
         "repeat a delivery for three days, and a repeat of a deleted event is not recognised.",
     )
+    keep_trajectories_days: int = Field(
+        default=365,
+        ge=7,
+        le=3650,
+        description="What an attempt did, step by step, is deleted so many days after its task ended. Plans, verdicts, "
+        "patches and publications stay.",
+    )
+    keep_model_requests_days: int = Field(
+        default=400,
+        ge=2,
+        le=3650,
+        description="Records of single requests to models, for costs by task, are deleted after this many days.",
+    )
+    keep_work_days: int = Field(
+        default=7,
+        ge=1,
+        le=3650,
+        description="Work folders that killed runs left are deleted after this many days.",
+    )
+    backup_days: int = Field(
+        default=7,
+        ge=0,
+        le=3650,
+        description="Most days between two runs of `penstock backup`, for `penstock doctor --production`. 0: other "
+        "tools back the database up.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Lowest severity that is logged."
     )
@@ -557,7 +588,7 @@ class Settings(BaseSettings):
             raise ValueError("must have 16 to 200 characters")
         return value
 
-    @field_validator("database_url", "database_owner_url", "dagster_database_url")
+    @field_validator("database_url", "database_owner_url", "dagster_database_url", "backup_database_url")
     @classmethod
     def _postgresql(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):

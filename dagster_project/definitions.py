@@ -20,7 +20,7 @@ from assets.plans import assets as plan_assets
 from assets.results import asset_checks as result_checks
 from assets.results import assets as result_assets
 from dagster_project.console_log import use_for_runs
-from dagster_project.jobs import context, evals, events, models, sweeps, tasks
+from dagster_project.jobs import context, evals, events, models, retention, sweeps, tasks
 from dagster_project.runtime import worker_platform
 from sensors.changes import change_sensor
 from sensors.migrations import migration_request_sensor, migration_sensor
@@ -56,6 +56,7 @@ defs = Definitions(
         tasks.follow_patches,
         sweeps.sweep_job,
         tasks.prune_runs,
+        retention.prune_tasks,
         events.prune_events,
         context.prune_context,
         context.index_vectors,
@@ -73,6 +74,7 @@ defs = Definitions(
         tasks.follow_patches_schedule,
         tasks.ledger_schedule,
         events.prune_events_nightly,
+        retention.prune_tasks_nightly,
         *context.SCHEDULES,
         *models.SCHEDULES,
         evals.eval_baseline_nightly,

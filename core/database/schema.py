@@ -73,7 +73,7 @@ def upgrade(owner_url: str, *, login: str, folder: Path = MIGRATIONS) -> list[st
         connection.execute("SET lock_timeout = '30s'")
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         try:
-            _roles(connection, login)
+            create_roles(connection, login)
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public")
             connection.execute("CREATE SCHEMA IF NOT EXISTS penstock AUTHORIZATION penstock_owner")
             connection.execute("GRANT USAGE ON SCHEMA penstock TO penstock_app, penstock_system")
@@ -94,7 +94,8 @@ def missing(connection: psycopg.Connection[Any], folder: Path = MIGRATIONS) -> l
     return [m.file for m in migrations(folder) if (m.version, m.name) not in applied]
 
 
-def _roles(connection: psycopg.Connection[tuple[object, ...]], login: str) -> None:
+def create_roles(connection: psycopg.Connection[Any], login: str) -> None:
+    """Creates the roles that the schema names where they are missing, and lets them use the connection's database."""
     for role, kind in (*((role, "NOLOGIN") for role in _ROLES), (login, "LOGIN NOINHERIT")):
         if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is not None:
             continue

@@ -68,6 +68,16 @@ SELECT log_offset, body::text FROM (
 ) AS sized WHERE before_it < %(bytes)s ORDER BY log_offset
 """
 
+# The first offset that must stay. What has no offset yet is newer than all others.
+_BOUND = """
+SELECT least(%(end)s, %(most)s,
+    (SELECT next_offset FROM relay_positions WHERE topic = %(topic)s),
+    CASE WHEN %(group)s::text IS NOT NULL THEN coalesce((SELECT next_offset FROM log_groups
+        WHERE consumer_group = %(group)s AND topic = %(topic)s), %(first)s) END,
+    (SELECT log_offset FROM event_log WHERE topic = %(topic)s AND log_offset >= %(first)s
+        AND appended_at >= %(before)s ORDER BY log_offset LIMIT 1))
+"""
+
 
 class PostgresLog:
     """The log of one database. Cheap to make; nothing connects before the first use."""
@@ -200,12 +210,7 @@ class PostgresLog:
                     raise _unknown(topic)
                 first, end = row
                 bound = connection.execute(
-                    "SELECT least(%(end)s, %(most)s, "
-                    "(SELECT next_offset FROM relay_positions WHERE topic = %(topic)s), "
-                    "CASE WHEN %(group)s::text IS NOT NULL THEN coalesce((SELECT next_offset FROM log_groups "
-                    " WHERE consumer_group = %(group)s AND topic = %(topic)s), %(first)s) END, "
-                    "(SELECT log_offset FROM event_log WHERE topic = %(topic)s AND log_offset >= %(first)s "
-                    " AND appended_at >= %(before)s ORDER BY log_offset LIMIT 1))",
+                    _BOUND,
                     {
                         "end": end,
                         "most": first + _PRUNED_AT_ONCE,
@@ -222,6 +227,24 @@ class PostgresLog:
                     "DELETE FROM event_log WHERE topic = %s AND log_offset < %s", (topic, keep_from)
                 ).rowcount
                 connection.execute("UPDATE log_topics SET first_offset = %s WHERE topic = %s", (keep_from, topic))
+
+    def prunable(self, topic: str, before: datetime, *, unread_by: str | None = None) -> tuple[int, datetime | None]:
+        """How many events `prune` would delete, and when the oldest was appended. Events that have no offset yet are
+        not among them."""
+        with self._system() as connection:
+            row = connection.execute(
+                "SELECT first_offset, next_offset FROM log_topics WHERE topic = %s", (topic,)
+            ).fetchone()
+            if row is None:
+                raise _unknown(topic)
+            first, end = row
+            given = {"end": end, "most": end, "topic": topic, "first": first, "before": before, "group": unread_by}
+            bound = connection.execute(_BOUND, given).fetchone()
+            found = connection.execute(
+                "SELECT count(*), min(appended_at) FROM event_log WHERE topic = %s AND log_offset < %s",
+                (topic, max(first, bound[0] if bound else first)),
+            ).fetchone()
+        return (int(found[0]), found[1]) if found else (0, None)
 
     def close(self) -> None:
         """Closes idle reading connections, but not the database's pool, which its owner closes."""

@@ -12,6 +12,8 @@ import typer
 
 from dagster_project.cli import (
     audit,
+    backup,
+    capacity,
     context,
     dead_letters,
     env,
@@ -25,6 +27,7 @@ from dagster_project.cli import (
     models,
     organisations,
     platform,
+    prune,
     rules,
     sandbox,
     send,
@@ -60,6 +63,10 @@ app.command("search")(index.search)
 app.command("context")(context.context)
 app.command("ledger")(ledger.ledger)
 app.command("audit")(audit.audit)
+app.command("prune")(prune.prune)
+app.command("capacity")(capacity.capacity)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("model-proxy")(model_proxy.model_proxy)
 app.add_typer(task.tasks, name="task")
 app.add_typer(organisations.sources, name="index")
@@ -133,6 +140,10 @@ KNOWN = (
     "core.database.embedded:DatabaseNotStarted",
     "core.database.schema:SchemaError",
     "core.models.config:ProxyConfigError",
+    "dagster_project.operations.archive:BackupFailed",
+    "dagster_project.operations.archive:BadArchive",
+    "dagster_project.operations.dumps:RestoreFailed",
+    "dagster_project.operations.places:NotAllowed",
     "dagster_project.supervisor:StartFailed",
     "dagster_project.runtime:NotStarted",
     "core.tasks:TaskNotFound",

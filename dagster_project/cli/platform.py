@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
+from dagster_project.cli.production import show_production
+from dagster_project.operations.record import UNFINISHED
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -47,6 +49,8 @@ def up(
     if settings.engine in ("model", "hybrid") and not settings.chat_model:
         note(f"the engine {settings.engine} has no chat model yet, so tasks will fail: set PENSTOCK_CHAT_MODEL")
     require(settings.home, database=settings.database_url is None)
+    if (settings.home / UNFINISHED).exists():
+        raise CommandFailed("a restore was interrupted: `penstock restore --resume` finishes or undoes it")
     if settings.signing_key:
         check_signing(settings)
     if detach and not exit_when_ready:
@@ -83,8 +87,17 @@ def _signing(settings: "Settings") -> list[tuple[str, str]]:
     return rows
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    production: Annotated[
+        bool,
+        typer.Option("--production", help="Only what would hurt in production, with remedies; exit code 1 if any."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show what is installed, running or missing, how to install what is missing, and every setting with its origin."""
+    if production:
+        show_production(as_json)
+        return
     from core.chat.probe import chat_states
     from core.settings import SettingsError, describe, load_settings
     from dagster_project.cli.machine_checks import NEEDED, machine_checks

@@ -22,7 +22,7 @@ FOLDED: Final = 16
 """The narrowest that a column of text becomes; below it, each row is shown as lines of its own."""
 
 _GOOD = "ok resolved published fresh serving valid passed pass better yes kept holds done answers accepted"
-_BAD = "failed failing missing refused dead-lettered worse no broken drifted lost expired revoked unreadable"
+_BAD = "failed failing missing refused dead-lettered worse no broken drifted lost expired revoked unreadable hurts"
 _WAITING = "degraded stopped waiting unresolved behind stale inconclusive held pending queued draft doubtful paused"
 _MUTED = "cancelled retired ignored superseded closed"
 STYLES: Final = {

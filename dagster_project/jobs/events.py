@@ -1,5 +1,6 @@
 """Limits the size of the event log in PostgreSQL: every night, deletes old events that were read."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from dagster import (
@@ -25,14 +26,18 @@ DEAD_LETTER_DAYS = 365
 
 @op(description="Deletes events that were read, after PENSTOCK_KEEP_EVENTS_DAYS; dead letters after a year.")
 def delete_old_events(context: OpExecutionContext, platform: ResourceParam[Platform]) -> None:
-    now = datetime.now(UTC)
+    for topic, kept, reader in kept_events(platform):
+        platform.log.end_offsets(topic)  # assigns offsets to new events; some topics have no reader that does so
+        deleted = platform.log.prune(topic, datetime.now(UTC) - timedelta(days=kept), unread_by=reader)
+        context.log.info("%s: %d events older than %d days deleted", topic, deleted, kept)
+
+
+def kept_events(platform: Platform) -> Iterator[tuple[str, int, str | None]]:
+    """Each topic, for how many days its events are kept, and the consumer group that must have read them."""
     days = platform.settings.keep_events_days
     for topic in TOPICS:
         kept = max(days, DEAD_LETTER_DAYS) if topic == DEAD_LETTERS else days
-        reader = READ_BY.get(topic) if platform.settings.event_log == "postgres" else None
-        platform.log.end_offsets(topic)  # assigns offsets to new events; some topics have no reader that does so
-        deleted = platform.log.prune(topic, now - timedelta(days=kept), unread_by=reader)
-        context.log.info("%s: %d events older than %d days deleted", topic, deleted, kept)
+        yield topic, kept, READ_BY.get(topic) if platform.settings.event_log == "postgres" else None
 
 
 @dagster_job(executor_def=in_process_executor, description="Deletes old events from the front of each topic.")

@@ -7,6 +7,7 @@ from dagster import (
     AssetCheckKey,
     AssetKey,
     AssetSelection,
+    DagsterInstance,
     DefaultScheduleStatus,
     OpExecutionContext,
     ResourceParam,
@@ -20,6 +21,7 @@ from dagster import (
     op,
     schedule,
 )
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from assets.platform import Platform
 from assets.results.deliver import deliver
@@ -100,11 +102,19 @@ PRUNED_AT_ONCE = 2000
 @op(description="Deletes runs older than PENSTOCK_KEEP_RUNS_DAYS with their event logs. Tasks and evidence stay.")
 def delete_old_runs(context: OpExecutionContext, platform: ResourceParam[Platform]) -> None:
     before = datetime.now(UTC) - timedelta(days=platform.settings.keep_runs_days)
-    old = context.instance.get_run_records(RunsFilter(created_before=before), limit=PRUNED_AT_ONCE, ascending=True)
-    ended = [record.dagster_run.run_id for record in old if record.dagster_run.is_finished]
-    for run_id in ended:
-        context.instance.delete_run(run_id)
-    context.log.info("%d runs created before %s deleted", len(ended), before.date())
+    context.log.info("%d runs created before %s deleted", delete_runs(context.instance, before), before.date())
+
+
+def ended_before(before: datetime) -> RunsFilter:
+    return RunsFilter(created_before=before, statuses=FINISHED_STATUSES)
+
+
+def delete_runs(instance: DagsterInstance, before: datetime) -> int:
+    """Deletes the oldest runs that have ended, at most `PRUNED_AT_ONCE`, and returns how many."""
+    old = instance.get_run_records(ended_before(before), limit=PRUNED_AT_ONCE, ascending=True)
+    for record in old:
+        instance.delete_run(record.dagster_run.run_id)
+    return len(old)
 
 
 @job(

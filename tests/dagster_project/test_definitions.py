@@ -54,6 +54,7 @@ def test_the_definitions_are_complete() -> None:
             "prune_context",
             "prune_events",
             "prune_runs",
+            "prune_tasks",
             "publish_pending",
             "refresh_context",
             "resolve_task",
@@ -83,6 +84,7 @@ def test_the_definitions_are_complete() -> None:
             "prune_context_schedule",
             "prune_events_schedule",
             "prune_runs_schedule",
+            "prune_tasks_schedule",
         ],
         "checks": [
             "allowed_paths",

@@ -8,7 +8,7 @@ that long.
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 from psycopg import Connection, sql
@@ -75,6 +75,20 @@ def prune_contents(
     with database.team(team_id) as connection:
         dropped = _drop_segments(connection, list(thinned), readers)
     return Pruned(marked, kept, deleted, dropped)
+
+
+def unused_contents(connection: Connection[TupleRow], grace: timedelta = GRACE) -> tuple[int, int, datetime | None]:
+    """Of the transaction's team: how many contents `prune_contents` would delete now, how many it would only mark, and
+    when the oldest of the former was marked."""
+    row = connection.execute(
+        sql.SQL(
+            "SELECT count(*) FILTER (WHERE unused_since < now() - %s::interval), "
+            "count(*) FILTER (WHERE unused_since IS NULL), "
+            "min(unused_since) FILTER (WHERE unused_since < now() - %s::interval) FROM contents c WHERE {}"
+        ).format(_unused(connection)),
+        (grace, grace),
+    ).fetchone()
+    return (int(row[0]), int(row[1]), row[2]) if row else (0, 0, None)
 
 
 def _unused(connection: Connection[TupleRow]) -> sql.Composable:

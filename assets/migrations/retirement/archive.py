@@ -192,17 +192,24 @@ def blocks(folder: Path, made: Archive) -> Iterator[Block]:
         raise ArchiveFailed(f"{folder / made.file} cannot be read: {error}") from error
 
 
-def prune(folder: Path) -> list[str]:
-    """Removes the oldest archives beyond `KEPT` and `KEPT_BYTES`; returns the names of their models."""
-    total, gone = 0, []
+def superfluous(folder: Path) -> list[Archive]:
+    """The archives beyond `KEPT` and `KEPT_BYTES`, the newest first."""
+    total, found = 0, []
     for place, made in enumerate(listed(folder)):
         total += made.bytes
         if place and (place >= KEPT or total > KEPT_BYTES):
-            # The description first: `clear_away` removes a file without one.
-            (folder / made.file).with_name(made.file.removesuffix(".vectors.gz") + ".json").unlink(missing_ok=True)
-            (folder / made.file).unlink(missing_ok=True)
-            gone.append(made.name)
-    return gone
+            found.append(made)
+    return found
+
+
+def prune(folder: Path) -> list[str]:
+    """Removes the oldest archives beyond `KEPT` and `KEPT_BYTES`; returns the names of their models."""
+    gone = superfluous(folder)
+    for made in gone:
+        # The description first: `clear_away` removes a file without one.
+        (folder / made.file).with_name(made.file.removesuffix(".vectors.gz") + ".json").unlink(missing_ok=True)
+        (folder / made.file).unlink(missing_ok=True)
+    return [made.name for made in gone]
 
 
 def digest_of(blob: bytes, chunker: str) -> bytes:
