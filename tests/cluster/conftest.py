@@ -1,0 +1,76 @@
+"""A real Kubernetes of one node for the session, by `deploy/dev/kubernetes_cluster.py`. Its containers are made of this
+machine's own interpreter, packages and checkout, since images cannot be pulled."""
+
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+IMAGE = "penstock.invalid/penstock:test"
+SANDBOXES = "penstock-sandboxes"
+SANDBOX_IMAGE = "penstock.invalid/sandbox:test"
+
+
+def _script() -> Any:
+    place = ROOT / "deploy/dev/kubernetes_cluster.py"
+    specification = importlib.util.spec_from_file_location("script_kubernetes_cluster", place)
+    assert specification and specification.loader
+    sys.modules[specification.name] = module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def shared_folders() -> tuple[Path, ...]:
+    """What containers need of this machine: programs, this interpreter, its packages, and the checkout."""
+    wanted = [Path("/usr"), Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve(), ROOT]
+    return tuple(one for one in wanted if not any(other != one and other in one.parents for other in wanted))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """A `Cluster`; its node has the images `IMAGE` and `SANDBOX_IMAGE`."""
+    script = _script()
+    # Not below pytest's own folder, which is closed to the users of containers.
+    with tempfile.TemporaryDirectory(prefix="penstock-cluster-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        try:
+            made = script.start_cluster(Path(folder), shared=shared_folders(), isolated=(SANDBOXES,), die_with_parent=True)
+        except script.KubernetesMissing as error:
+            if os.environ.get("CI") == "true":
+                pytest.fail(str(error))
+            pytest.skip(str(error))
+        try:
+            _add_images(made)
+            yield made
+        finally:
+            made.stop()
+
+
+def _add_images(cluster: Any) -> None:
+    names = ("bin", "lib", "lib64", "sbin")
+    content = {
+        "folders": {"etc": 0o755, "tmp": 0o1777, "var": 0o755, "workspace": 0o777, "opt": 0o755},
+        "links": {name: f"usr/{name}" for name in names},
+        "files": {"etc/passwd": b"penstock:x:10001:10001::/tmp:/bin/sh\n", "etc/group": b"penstock:x:10001:\n"},
+    }
+    python = Path(sys.prefix) / "bin"
+    environment = {
+        "PATH": f"{python}:/usr/local/bin:/usr/bin:/bin",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": "/tmp",  # noqa: S108  in the container
+        "PENSTOCK_HOME": "/var/lib/penstock",
+        "PENSTOCK_CACHE": "/var/cache/penstock",
+        "DAGSTER_HOME": "/opt/dagster/home",
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+    config = {"Env": [f"{key}={value}" for key, value in environment.items()], "WorkingDir": "/tmp"}  # noqa: S108
+    cluster.add_image(IMAGE, **content, config={**config, "User": "10001:10001"})
+    cluster.add_image(SANDBOX_IMAGE, **content, config={"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"]})
