@@ -233,6 +233,7 @@ def _commands(made: Plan) -> list[list[str]]:
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--token-auth-file={data / 'tokens.csv'}",
         "--authorization-mode=Node,RBAC",
+        "--allow-privileged=true",  # as installers set it: what refuses such pods is the standard of their namespace
         f"--kubelet-client-certificate={pki / 'kubelet-client.crt'}",
         f"--kubelet-client-key={pki / 'kubelet-client.key'}",
         "--kubelet-preferred-address-types=InternalIP",

@@ -130,7 +130,11 @@ def test_a_typing_error_is_refused(namespace: Any, tmp_path: Path, file: str, ol
     [
         ("runAsNonRoot: true", "runAsNonRoot: false", "runAsNonRoot"),
         ("allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true", "allowPrivilegeEscalation"),
-        ("privileged: false", "privileged: true", "privileged"),
+        (
+            "allowPrivilegeEscalation: false\nprivileged: false",
+            "allowPrivilegeEscalation: true\nprivileged: true",
+            "privileged",
+        ),
         ("type: RuntimeDefault", "type: Unconfined", "seccompProfile"),
         ("- ALL", "- NET_RAW", "capabilities"),
     ],
