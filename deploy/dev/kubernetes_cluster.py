@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,14 +107,14 @@ class Cluster:
 def start_cluster(
     data_dir: Path,
     *,
-    shared: tuple[Path, ...] = (),
+    shared: Mapping[Path, Path] | None = None,
     isolated: tuple[str, ...] = (),
     die_with_parent: bool = False,
     seconds: float = READY_SECONDS,
 ) -> Cluster:
     """Starts a cluster on an empty or stopped `data_dir` and waits until its node is ready.
 
-    Every container can read the folders `shared` of this machine at the same paths. Pods of the
+    Every container can read the folders of this machine that `shared` has by their paths in containers. Pods of the
     namespaces `isolated` get no network. `die_with_parent` ends the cluster with the calling process. Raises `KubernetesMissing`, `KubernetesFailed`.
     """
     if os.geteuid() != 0:
@@ -128,7 +129,7 @@ def start_cluster(
         plan = _plan(data_dir, programs)
         _clean(plan)
         _network(plan)
-    commands = kubernetes_config.write(plan, shared, isolated)
+    commands = kubernetes_config.write(plan, shared or {}, isolated)
     debian = programs / "debian"
     node = data_dir / "node.json"
     node.write_text(

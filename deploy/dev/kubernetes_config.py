@@ -9,6 +9,7 @@ import secrets
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,9 @@ def plan(data: Path, programs: Path, number: int) -> Plan:
     return Plan(data, programs, number, (free_port(), free_port()))
 
 
-def write(made: Plan, shared: tuple[Path, ...], isolated: tuple[str, ...]) -> list[list[str]]:
-    """Writes the files and returns the commands, the API server's second. `shared` are folders of this machine that
-    every container can read at the same path, `isolated` namespaces whose pods get no network."""
+def write(made: Plan, shared: Mapping[Path, Path], isolated: tuple[str, ...]) -> list[list[str]]:
+    """Writes the files and returns the commands, the API server's second. `shared` has folders of this machine by
+    the paths at which every container can read them, `isolated` namespaces whose pods get no network."""
     data = made.data
     for name in ("pki", "cni", "plugins", "kubelet", "pods", "volume-plugins"):
         (data / name).mkdir(exist_ok=True)
@@ -197,17 +198,15 @@ conf_dir = "{made.data}/cni"
 """
 
 
-def _base(made: Plan, shared: tuple[Path, ...]) -> dict[str, Any]:
+def _base(made: Plan, shared: Mapping[Path, Path]) -> dict[str, Any]:
     """containerd's default for every container, with the shared folders. So they need no volumes in pods, which the
     restricted standard would refuse."""
     program = made.programs / "debian" / "usr" / "bin" / "ctr"
     done = subprocess.run([str(program), "oci", "spec"], capture_output=True, text=True, timeout=60, check=True)
     base: dict[str, Any] = json.loads(done.stdout)
     options = ["rbind", "ro", "nosuid", "nodev"]
-    for folder in shared:
-        base["mounts"].append(
-            {"destination": str(folder), "type": "bind", "source": str(folder), "options": options}
-        )
+    for inside, folder in sorted(shared.items(), key=lambda one: len(one[0].parts)):
+        base["mounts"].append({"destination": str(inside), "type": "bind", "source": str(folder), "options": options})
     return base
 
 

@@ -4,6 +4,7 @@ machine's own interpreter, packages and checkout, since images cannot be pulled.
 import importlib.util
 import os
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,10 +27,14 @@ def _script() -> Any:
     return module
 
 
-def shared_folders() -> tuple[Path, ...]:
-    """What containers need of this machine: programs, this interpreter, its packages, and the checkout."""
-    wanted = [Path("/usr"), Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve(), ROOT]
-    return tuple(one for one in wanted if not any(other != one and other in one.parents for other in wanted))
+def shared_folders() -> dict[Path, Path]:
+    """What containers need of this machine, by the path inside: programs, packages, the checkout, and this interpreter,
+    at its own path, which is compiled in, and where an image has it."""
+    base, packages = Path(sys.base_prefix).resolve(), Path(sysconfig.get_path("purelib")).resolve()
+    found = {path: path for path in (Path("/usr"), packages, ROOT)}
+    if not base.is_relative_to("/usr"):
+        found |= {base: base, Path("/usr/local"): base}
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +57,21 @@ def cluster() -> Iterator[Any]:
             made.stop()
 
 
+def with_venv(content: dict[str, Any]) -> dict[str, Any]:
+    """The image's content and /opt/venv. Its packages are in the cache, so that sandboxes can be given them."""
+    base = Path("/usr/local") if not sys.base_prefix.startswith("/usr") else Path(sys.base_prefix)
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    files = {"opt/venv/pyvenv.cfg": f"home = {base}/bin\ninclude-system-site-packages = false\n".encode()}
+    for name in ("dagster", "dagster-daemon", "penstock"):
+        _, _, rest = (Path(sys.executable).parent / name).read_bytes().partition(b"\n")
+        files[f"opt/venv/bin/{name}"] = b"#!/opt/venv/bin/python\n" + rest
+    links = {
+        "opt/venv/bin/python": f"{base}/bin/{version}",
+        f"opt/venv/lib/{version}/site-packages": "/var/cache/penstock/packages",
+    }
+    return {**content, "links": {**content["links"], **links}, "files": {**content["files"], **files}}
+
+
 def _add_images(cluster: Any) -> None:
     names = ("bin", "lib", "lib64", "sbin")
     content = {
@@ -59,10 +79,9 @@ def _add_images(cluster: Any) -> None:
         "links": {name: f"usr/{name}" for name in names},
         "files": {"etc/passwd": b"penstock:x:10001:10001::/tmp:/bin/sh\n", "etc/group": b"penstock:x:10001:\n"},
     }
-    python = Path(sys.prefix) / "bin"
     environment = {
-        "PATH": f"{python}:/usr/local/bin:/usr/bin:/bin",
-        "PYTHONPATH": str(ROOT),
+        "PATH": "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin",
+        "PYTHONPATH": f"{ROOT}:{sysconfig.get_path('purelib')}",
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": "/tmp",  # noqa: S108  in the container
@@ -72,5 +91,5 @@ def _add_images(cluster: Any) -> None:
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
     config = {"Env": [f"{key}={value}" for key, value in environment.items()], "WorkingDir": "/tmp"}  # noqa: S108
-    cluster.add_image(IMAGE, **content, config={**config, "User": "10001:10001"})
+    cluster.add_image(IMAGE, **with_venv(content), config={**config, "User": "10001:10001"})
     cluster.add_image(SANDBOX_IMAGE, **content, config={"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"]})

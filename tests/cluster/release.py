@@ -9,13 +9,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.conftest import SANDBOXES
 from tests.deploy.chart.rendering import CHART, Document, one, render
 
 VALUES = (CHART / "values-kind.yaml", Path(__file__).with_name("values.yaml"))
 NAMESPACE = "penstock"
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
-WITHOUT = ("penstock-webserver", "penstock-relay", "penstock-gateway")
-"""Deployments that these tests do not need."""
+CACHE_CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "cache", "namespace": SANDBOXES},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}},
+}
 
 
 class Forwarder:
@@ -69,14 +74,18 @@ class Release:
         self.apply([
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": RESTRICTED}},
             self._secret(),
-            *(self._volume(which) for which in ("home", "cache")),
+            self._volume("home", NAMESPACE, "penstock-home"),
+            self._volume("cache", NAMESPACE, "penstock-cache"),
+            self._volume("cache", SANDBOXES, "cache"),
         ])  # fmt: skip
         later = [d for d in self.documents if d["kind"] in ("Deployment", "Job")]
         self.apply([d for d in self.documents if d not in later])
+        self.apply([CACHE_CLAIM])
         self.apply([one(later, "Job", "penstock-migrate")])
         self.await_("the schema", lambda: self._job("penstock-migrate").get("succeeded") == 1, 240)
-        self.apply([one(later, "Deployment", "penstock-code")])
+        self.apply([one(later, "Deployment", f"penstock-{name}") for name in ("code", "gateway")])
         self.await_("the code location", lambda: bool(self.ready("code")), 240)
+        self.await_("the gateway", lambda: bool(self.ready("gateway")), 120)
         daemon = one(later, "Deployment", "penstock-daemon")
         # The node has no proxy of services and no DNS: the address of the service is that of its pod.
         address = self.pods("code")[0]["status"]["podIP"]
@@ -88,16 +97,17 @@ class Release:
         metadata = {"name": "penstock-database"}
         return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": self._secrets}
 
-    def _volume(self, which: str) -> Document:
+    def _volume(self, which: str, namespace: str, name: str) -> Document:
+        """A folder of this machine, reserved for one claim."""
         folder = self._volumes / which
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         folder.chmod(0o777)
-        claim = {"namespace": NAMESPACE, "name": f"penstock-{which}"}
+        claim = {"namespace": namespace, "name": name}
         spec = {"capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteOnce"], "claimRef": claim}
         return {
             "apiVersion": "v1",
             "kind": "PersistentVolume",
-            "metadata": {"name": f"penstock-{which}"},
+            "metadata": {"name": f"{namespace}-{which}"},
             "spec": {**spec, "hostPath": {"path": str(folder)}},
         }
 

@@ -1,20 +1,31 @@
 """The chart's own migrations, code location and daemon in pods, and the runs and steps that they start as Jobs."""
 
 import json
+import os
+import secrets
+import shutil
+import subprocess
+import sysconfig
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
 from core.database.embedded import LOGIN, OWNER, EmbeddedServer
+from core.signatures import sign_github
+from tests.platform.conftest import issue, make_repository
 
 from .release import NAMESPACE, Forwarder, Release
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
+WEBHOOK_SECRET = secrets.token_hex(16)
 LAUNCH = """
 import json, sys
 from dagster import DagsterInstance
@@ -52,6 +63,7 @@ def databases(cluster: Any, postgres_server: EmbeddedServer) -> Iterator[dict[st
         "url": f"postgresql://{LOGIN}@{forwarder.address}/{names[0]}",
         "owner-url": f"postgresql://{OWNER}@{forwarder.address}/{names[0]}",
         "dagster-url": f"postgresql://{OWNER}@{forwarder.address}/{names[1]}",
+        "webhook": WEBHOOK_SECRET,
     }
     forwarder.close()
     with psycopg.connect(postgres_server.url("postgres", owner=True), autocommit=True) as connection:
@@ -62,12 +74,21 @@ def databases(cluster: Any, postgres_server: EmbeddedServer) -> Iterator[dict[st
 @pytest.fixture(scope="module")
 def release(cluster: Any, databases: dict[str, str]) -> Iterator[Release]:
     volumes = cluster.plan.data / "volumes"
-    volumes.mkdir()
+    packages = volumes / "cache" / "packages"
+    packages.parent.mkdir(parents=True)
+    # As links where that is possible: only what is mounted in sandboxes has to be in the cache.
+    source = Path(sysconfig.get_path("purelib"))
+    if subprocess.run(["cp", "-al", str(source), str(packages)], check=False, timeout=300).returncode:
+        shutil.rmtree(packages, ignore_errors=True)
+        shutil.copytree(source, packages, symlinks=True)
     made = Release(cluster, volumes, databases)
     made.start()
     yield made
     gone = ("namespace/penstock", "namespace/penstock-sandboxes", "pv/penstock-home", "pv/penstock-cache")
+    gone += ("pv/penstock-sandboxes-cache",)
     with suppress(Exception):
+        workloads = ("deployments,jobs,pods", "--all", "-n", NAMESPACE, "--grace-period=1", "--force")
+        cluster.kubectl("delete", *workloads, "--wait=false")
         cluster.kubectl("delete", "--ignore-not-found", "--wait", "--timeout=240s", *gone, seconds=300)
 
 
@@ -110,3 +131,52 @@ def test_a_run_and_its_step_are_jobs_of_their_own(release: Release, databases: d
     admitted = release.cluster.get("pods", "-n", NAMESPACE, "-l", f"dagster/run-id={run}")["items"]
     assert len(admitted) == 2
     assert all(pod["spec"]["securityContext"]["runAsNonRoot"] for pod in admitted)
+
+
+def rows(databases: dict[str, str], query: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(databases["owner-url"], options="-c search_path=penstock,public") as connection:
+        return connection.execute(query).fetchall()  # type: ignore[arg-type]
+
+
+def deliver(release: Release, payload: dict[str, Any]) -> int:
+    """The status of the answer of the gateway's pod to a signed webhook."""
+    body = json.dumps(payload).encode()
+    headers = {
+        "X-GitHub-Event": "issues",
+        "X-GitHub-Delivery": str(uuid.uuid4()),
+        "X-Hub-Signature-256": sign_github(WEBHOOK_SECRET, body),
+        "Content-Type": "application/json",
+    }
+    address = release.ready("gateway")[0]["status"]["podIP"]
+    return httpx.post(f"http://{address}:8420/webhooks/github", content=body, headers=headers, timeout=30).status_code
+
+
+def test_a_run_whose_pod_is_deleted_is_replaced_and_nothing_is_published_twice(
+    cluster: Any, release: Release, databases: dict[str, str]
+) -> None:
+    repository = make_repository(cluster.plan.data / "volumes" / "home" / "repositories" / "shop")
+    for path in (repository.parent, repository, *repository.rglob("*")):
+        os.chown(path, 10001, 10001, follow_symlinks=False)
+    release.run("penstock", "index", "add", "shop", "/var/lib/penstock/repositories/shop", "--repository", "acme/shop")
+    assert deliver(release, issue("acme/shop", 1)) == 202
+    working = "SELECT count(*) FROM attempts a JOIN trajectory USING (task_id, attempt) WHERE a.ended_at IS NULL"
+    release.await_("an attempt at work", lambda: rows(databases, working)[0][0] > 0, 240)
+    [first] = release.jobs("dagster/job=resolve_task")
+    [pod] = cluster.get("pods", "-n", NAMESPACE, "-l", f"job-name={first['metadata']['name']}")["items"]
+    cluster.kubectl("delete", "pod", "-n", NAMESPACE, pod["metadata"]["name"], "--grace-period=0", "--force")
+    lost = first["metadata"]["labels"]["dagster/run-id"]
+    release.await_("Dagster notices", lambda: status(databases, lost) == "FAILURE", 240)
+    ended = "SELECT state FROM tasks WHERE state IN ('resolved', 'unresolved', 'failed', 'cancelled')"
+    release.await_("the task ends", lambda: bool(rows(databases, ended)), 400)
+    assert rows(databases, ended) == [("resolved",)], release.explain()
+    time.sleep(5)
+    runs = dagster_rows(databases, "SELECT run_id, status FROM runs WHERE pipeline_name = 'resolve_task'")
+    assert len(runs) >= 2 and dict(runs)[lost] == "FAILURE" and "SUCCESS" in dict(runs).values()
+    assert rows(databases, "SELECT count(*) FROM publications") == [(1,)]
+    assert rows(databases, "SELECT count(*) FROM event_log WHERE topic = 'penstock.outcomes'") == [(1,)]
+    assert rows(databases, "SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
+    branches = subprocess.run(
+        ["git", "-c", "safe.directory=*", "-C", str(repository), "branch", "--format=%(refname:short)"],
+        capture_output=True, text=True, check=True, timeout=60,
+    ).stdout.split()  # fmt: skip
+    assert len(branches) == 2 and "main" in branches, branches

@@ -25,7 +25,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 WORKERS = "workers"
 NOT_HERE: dict[str, str] = {
     "processes_are_limited": "a limit of the kernel that ends no command, so that none is reported: docs/sandbox.md",
-    "threads_are_limited": "gVisor: the ordinary runtime counts threads for the user, and ends no command",
+    "a_single_file_is_limited": "a watch, for commands that go on after the kernel has refused to write",
+    "deleted_but_open_files_count": "quotas of the file system: the kubelet adds up files that have a name",
 }
 """Checks that are not run here, and what they need."""
 
