@@ -71,7 +71,8 @@ class Cluster:
     def kubectl(
         self, *arguments: str, given: str | None = None, check: bool = True, seconds: float = 120
     ) -> "subprocess.CompletedProcess[str]":
-        """Runs kubectl as administrator with `given` as its input. Raises `KubernetesFailed` if it fails and `check`."""
+        """Runs kubectl as administrator with `given` as its input. With `check` a failure raises
+        `KubernetesFailed`."""
         command = [str(self.plan.programs / "kubectl"), "--kubeconfig", str(self.config), *arguments]
         environment = {**os.environ, "HOME": str(self.plan.data)}
         done = subprocess.run(
@@ -115,7 +116,8 @@ def start_cluster(
     """Starts a cluster on an empty or stopped `data_dir` and waits until its node is ready.
 
     Every container can read the folders of this machine that `shared` has by their paths in containers. Pods of the
-    namespaces `isolated` get no network. `die_with_parent` ends the cluster with the calling process. Raises `KubernetesMissing`, `KubernetesFailed`.
+    namespaces `isolated` get no network. `die_with_parent` ends the cluster with the calling process. Raises
+    `KubernetesMissing`, `KubernetesFailed`.
     """
     if os.geteuid() != 0:
         raise KubernetesMissing("a cluster needs root: for containers, mounts and a bridge")

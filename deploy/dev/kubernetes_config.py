@@ -70,7 +70,9 @@ def write(made: Plan, shared: Mapping[Path, Path], isolated: tuple[str, ...]) ->
     (data / "kubelet.json").write_text(json.dumps(_kubelet(made)), encoding="utf-8")
     (data / "cni" / "10-bridge.conflist").write_text(json.dumps(_network(made, isolated)), encoding="utf-8")
     plugin, script = data / "plugins" / ISOLATION, Path(__file__).with_name("kubernetes_isolation.py")
-    plugin.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -I {shlex.quote(str(script))}\n", encoding="utf-8")
+    plugin.write_text(
+        f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -I {shlex.quote(str(script))}\n", encoding="utf-8"
+    )
     plugin.chmod(0o755)
     for bundled in (made.programs / "debian/usr/lib/cni").iterdir():
         if not (data / "plugins" / bundled.name).exists():
@@ -117,7 +119,18 @@ def _secrets(made: Plan) -> None:
         if not (pki / f"{name}.crt").is_file():
             files = ("-keyout", str(pki / f"{name}.key"), "-out", str(pki / f"{name}.crt"))
             _openssl(
-                "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, "-days", "30", "-subj", subject, "-addext", extra
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                *files,
+                "-days",
+                "30",
+                "-subj",
+                subject,
+                "-addext",
+                extra,
             )
 
 

@@ -18,8 +18,8 @@ def write_image(
     files: Mapping[str, Path | bytes] | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes the image `name` (with its tag) to `target`. Paths are without a leading slash; `folders` have their modes,
-    `files` are executable; `config` is that of the OCI image specification, such as `Env` and `Cmd`."""
+    """Writes the image `name` (with its tag) to `target`. Paths are without a leading slash; `folders` have their
+    modes, `files` are executable; `config` is that of the OCI image specification, such as `Env` and `Cmd`."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
         for path, mode in (folders or {}).items():

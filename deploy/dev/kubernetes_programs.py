@@ -1,5 +1,5 @@
-"""The programs of a one-node Kubernetes, in the cache: Kubernetes' own built from their Go module, the others from Debian's
-packages, unpacked without installing them (that would start containerd)."""
+"""The programs of a one-node Kubernetes, in the cache: Kubernetes' own built from their Go module, the others from
+Debian's packages, unpacked without installing them (that would start containerd)."""
 
 import json
 import os

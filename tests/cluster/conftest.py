@@ -45,7 +45,9 @@ def cluster() -> Iterator[Any]:
     with tempfile.TemporaryDirectory(prefix="penstock-cluster-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o711)
         try:
-            made = script.start_cluster(Path(folder), shared=shared_folders(), isolated=(SANDBOXES,), die_with_parent=True)
+            made = script.start_cluster(
+                Path(folder), shared=shared_folders(), isolated=(SANDBOXES,), die_with_parent=True
+            )
         except script.KubernetesMissing as error:
             if os.environ.get("CI") == "true":
                 pytest.fail(str(error))
@@ -84,12 +86,12 @@ def _add_images(cluster: Any) -> None:
         "PYTHONPATH": f"{ROOT}:{sysconfig.get_path('purelib')}",
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "HOME": "/tmp",  # noqa: S108  in the container
+        "HOME": "/tmp",
         "PENSTOCK_HOME": "/var/lib/penstock",
         "PENSTOCK_CACHE": "/var/cache/penstock",
         "DAGSTER_HOME": "/opt/dagster/home",
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
-    config = {"Env": [f"{key}={value}" for key, value in environment.items()], "WorkingDir": "/tmp"}  # noqa: S108
+    config = {"Env": [f"{key}={value}" for key, value in environment.items()], "WorkingDir": "/tmp"}
     cluster.add_image(IMAGE, **with_venv(content), config={**config, "User": "10001:10001"})
     cluster.add_image(SANDBOX_IMAGE, **content, config={"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"]})

@@ -1,5 +1,5 @@
-"""The whole rendered chart is accepted by a real API server: no unknown field, no unknown kind, and every pod admitted by
-the restricted Pod Security Standard, also those that dagster-k8s makes."""
+"""The whole rendered chart is accepted by a real API server: no unknown field, no unknown kind, and every pod admitted
+by the restricted Pod Security Standard, also those that dagster-k8s makes."""
 
 import json
 import shutil

@@ -45,7 +45,8 @@ with DagsterInstance.get() as instance:
             parent_run_id=None, step_keys_to_execute=None, execution_plan_snapshot=plan.execution_plan_snapshot,
             job_snapshot=job.job_snapshot, parent_job_snapshot=job.parent_job_snapshot, asset_selection=None,
             asset_check_selection=None, resolved_op_selection=None, op_selection=None,
-            remote_job_origin=job.get_remote_origin(), job_code_origin=job.get_python_origin(), asset_graph=repository.asset_graph,
+            remote_job_origin=job.get_remote_origin(), job_code_origin=job.get_python_origin(),
+            asset_graph=repository.asset_graph,
         )
         print(instance.submit_run(run.run_id, workspace).run_id)
 """
@@ -117,7 +118,6 @@ def test_a_run_and_its_step_are_jobs_of_their_own(release: Release, databases: d
     assert status(databases, run) == "SUCCESS", release.explain()
     found = events(databases, run)
     assert [e for e in found if e in ("STEP_SUCCESS", "PIPELINE_SUCCESS")] == ["STEP_SUCCESS", "PIPELINE_SUCCESS"]
-
 
     def jobs() -> dict[str, dict[str, Any]]:
         return {j["metadata"]["name"].split("-")[1]: j for j in release.jobs(f"dagster/run-id={run}")}

@@ -27,8 +27,9 @@ def test_an_older_or_empty_database_needs_its_owner(
     with psycopg.connect(postgres_server.url(database_name, owner=True), autocommit=True) as connection:
         connection.execute("DELETE FROM penstock.schema_migrations WHERE version = 2")
     assert not schema.is_current(database_url)
-    with pytest.raises(schema.SchemaError, match="PENSTOCK_DATABASE_OWNER_URL"), open_runtime(
-        settings(tmp_path, database_url)
+    with (
+        pytest.raises(schema.SchemaError, match="PENSTOCK_DATABASE_OWNER_URL"),
+        open_runtime(settings(tmp_path, database_url)),
     ):
         pass
     postgres_server.ensure_database("empty_one")
