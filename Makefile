@@ -1,5 +1,7 @@
 # make demo    set everything up and run the main job      make up     start the platform
 # make test    set everything up and run the tests         make lint   style, types, import rules
+# make test-cluster   set everything up and run the tests on a real Kubernetes of one node (root; not part of the others or of
+#              .ci/run: building Kubernetes takes ten to thirty minutes the first time)
 # make fresh   the demo and the tests in a clean clone on a bare Debian 12 (as root); COMMAND=... runs something else
 # make bench   measure, print ratios, write bench-results.json
 # make bench-retrieval   find files and functions on the localisation set, beside whole-file BM25
@@ -8,7 +10,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup setup-dev services demo up test test-services fresh lint bench bench-retrieval lock clean
+.PHONY: help setup setup-dev services demo up test test-services test-cluster fresh lint bench bench-retrieval lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -35,10 +37,14 @@ lint: setup-dev
 	$(BIN)/lint-imports
 
 test: services lint
-	$(BIN)/python -m pytest -m "not services" -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -m "not services and not cluster" -n 2 --dist loadgroup
 
 test-services: services
 	$(BIN)/python -m pytest -m services -n 2 --dist loadfile
+
+test-cluster: setup-dev
+	@$(BIN)/python deploy/dev/kubernetes_cluster.py install || [ "$$CI" != true ]
+	$(BIN)/python -m pytest -m cluster
 
 fresh:
 	@deploy/dev/fresh.sh "$(COMMAND)"

@@ -395,7 +395,7 @@ class Settings(BaseSettings):
     kubernetes_runtime_class: str = Field(
         default="gvisor",
         pattern=r"^([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?)?$",
-        description="RuntimeClass of the pods. Empty: the cluster's default, whose kernel is the node's.",
+        description="RuntimeClass of the pods; `none` for the cluster's default, whose kernel is the node's.",
     )
     kubernetes_cache_claim: str = Field(
         default="",

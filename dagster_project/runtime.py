@@ -55,7 +55,8 @@ class Runtime:
 
 @contextmanager
 def open_runtime(settings: Settings) -> Iterator[Runtime]:
-    """Starts or joins the embedded server if no database is set, and upgrades the schema.
+    """Starts or joins the embedded server if no database is set, and upgrades the schema. Without the owner's address
+    a schema that is up to date is enough.
 
     Raises `core.home_checks.UnusableHome`, `core.database.embedded.DatabaseNotStarted` and
     `core.database.schema.SchemaError`, or `psycopg.OperationalError` when the database cannot be reached.
@@ -87,7 +88,9 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         )
         login = str(psycopg.conninfo.conninfo_to_dict(url).get("user") or LOGIN)
     try:
-        schema.upgrade(runtime.owner_url, login=login)
+        # A process that is not given the owner's address, such as a command in a pod, needs it only for an upgrade.
+        if settings.database_owner_url or runtime.embedded or not schema.is_current(runtime.database_url):
+            schema.upgrade(runtime.owner_url, login=login)
         yield runtime
     finally:
         if server is not None:

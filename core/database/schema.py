@@ -94,6 +94,17 @@ def missing(connection: psycopg.Connection[Any], folder: Path = MIGRATIONS) -> l
     return [m.file for m in migrations(folder) if (m.version, m.name) not in applied]
 
 
+def is_current(url: str, folder: Path = MIGRATIONS) -> bool:
+    """Whether exactly these migrations are applied, as the runtime login of `url` sees it; False if it sees nothing."""
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        try:
+            connection.execute("SET ROLE penstock_system")
+            rows = connection.execute("SELECT version, name, sha256 FROM penstock.schema_migrations").fetchall()
+        except (psycopg.ProgrammingError, psycopg.DataError):
+            return False
+    return set(rows) == {(m.version, m.name, m.sha256) for m in migrations(folder)}
+
+
 def create_roles(connection: psycopg.Connection[Any], login: str) -> None:
     """Creates the roles that the schema names where they are missing, and lets them use the connection's database."""
     for role, kind in (*((role, "NOLOGIN") for role in _ROLES), (login, "LOGIN NOINHERIT")):

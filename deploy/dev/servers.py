@@ -129,10 +129,11 @@ def command_line(
     errors: tuple[type[Exception], ...],
     *,
     options: Callable[[argparse.ArgumentParser], object] = lambda parser: None,
+    port: bool = True,
     arguments: list[str] | None = None,
 ) -> int:
     """The commands `install | start | status | stop` of one server. `texts` are their help texts, `options` adds
-    options to `start`."""
+    options to `start`, which has `--port` if `port`."""
     parser = argparse.ArgumentParser(prog=f"{name}.py", description=description)
     commands = parser.add_subparsers(dest="command", required=True)
     for command, text in texts.items():
@@ -142,7 +143,8 @@ def command_line(
                 "--data", type=Path, default=cache_folder() / f"{name}-data", help="default: %(default)s"
             )
         if command == "start":
-            added.add_argument("--port", type=int, help="default: the previous port, else a free one")
+            if port:
+                added.add_argument("--port", type=int, help="default: the previous port, else a free one")
             options(added)
     given = parser.parse_args(arguments)
     try:

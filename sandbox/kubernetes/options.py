@@ -32,7 +32,7 @@ class PodOptions:
             namespace=settings.kubernetes_namespace,
             image=settings.kubernetes_image,
             claim_folder=settings.cache,
-            runtime_class=settings.kubernetes_runtime_class,
+            runtime_class="" if settings.kubernetes_runtime_class == "none" else settings.kubernetes_runtime_class,
             claim=settings.kubernetes_cache_claim,
             cpus=settings.kubernetes_cpus,
             session_seconds=settings.kubernetes_session_seconds,

@@ -11,7 +11,7 @@
     "SANDBOX" "kubernetes"
     "KUBERNETES_NAMESPACE" .Values.sandbox.namespace
     "KUBERNETES_IMAGE" (include "penstock.image" (list . .Values.images.sandbox "images.sandbox"))
-    "KUBERNETES_RUNTIME_CLASS" .Values.sandbox.runtimeClass
+    "KUBERNETES_RUNTIME_CLASS" (.Values.sandbox.runtimeClass | default "none")
     "KUBERNETES_CACHE_CLAIM" .Values.sandbox.cacheClaim
     "KUBERNETES_CPUS" (toString .Values.sandbox.cpus)
     "KUBERNETES_SESSION_SECONDS" (int64 .Values.sandbox.sessionSeconds | toString)

@@ -10,6 +10,7 @@ import yaml
 
 from core.settings import Settings
 from sandbox.kubernetes.manifests import namespace_objects
+from sandbox.kubernetes.options import PodOptions
 from tests.deploy.chart.rendering import CASES, CHART, Document, case, one, pods, render
 from tests.deploy.chart.run_pods import all_jobs
 
@@ -301,6 +302,17 @@ def test_the_settings_are_valid(name: str, monkeypatch: pytest.MonkeyPatch, tmp_
     assert found.sandbox == "kubernetes" and found.gateway_host == "0.0.0.0"  # noqa: S104
     if name == "everything":
         assert (found.task_seconds, found.question_days, found.log_level) == (900.0, 0.5, "debug")
+
+
+def test_sandboxes_without_a_runtime_class_are_given_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not an empty variable, which would leave the setting at its default."""
+    data = one(case("kind"), "ConfigMap", "penstock-settings")["data"]
+    assert data["PENSTOCK_KUBERNETES_RUNTIME_CLASS"] == "none"
+    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))
+    monkeypatch.setenv("PENSTOCK_KUBERNETES_RUNTIME_CLASS", "none")
+    assert PodOptions.from_settings().runtime_class == ""
+    monkeypatch.delenv("PENSTOCK_KUBERNETES_RUNTIME_CLASS")
+    assert PodOptions.from_settings().runtime_class == "gvisor"
 
 
 def test_large_numbers_are_not_written_with_exponents() -> None:
