@@ -159,7 +159,9 @@ def test_a_parameter_is_changed_and_not_overwritten() -> None:
     [
         ("self.port", "", True),
         ("text", "", True),
-        ("self.port", "the port is stripped of the wrong characters", False),
+        ("self.port", "a host with a port is lost", True),
+        ("self.port", "it should strip `port`", False),
+        ("self.port", "it should strip self.port", False),
         ("self._LETTERS", "", False),
         ("self._digits", "", False),
         ("'0123456789'", "", False),

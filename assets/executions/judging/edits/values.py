@@ -135,7 +135,8 @@ def replaced_constants(program: EditedProgram) -> Iterator[Doubt]:
         one, other = _last_name(old), _last_name(new)
         if one.strip("_").lower() == other.strip("_"):
             continue  # it is renamed
-        if _CONSTANT.fullmatch(one) and other == other.lower() and not program.mentioned(other):
+        asked = f"`{other}`" in program.issue or (isinstance(new, ast.Attribute) and ast.unparse(new) in program.issue)
+        if _CONSTANT.fullmatch(one) and other == other.lower() and not asked:
             yield Doubt(
                 kind="replaced-constant",
                 detail=f"The patch uses `{ast.unparse(new)}` in place of the constant `{ast.unparse(old)}`, and the "
