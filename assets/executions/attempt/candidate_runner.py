@@ -30,8 +30,6 @@ FRESH_SHARE = 0.4
 SECOND_EFFORT = 250
 """A second trial, with more time, of a candidate that hung takes about as long as this many in place."""
 _SECOND_BATCH = 10
-FIRST_SECONDS = 2
-"""Second trials that need no share: the likeliest candidates may have hung because the machine was busy."""
 SECOND_SHARE = 0.3
 """Effort for second trials, per candidate tried in place."""
 
@@ -141,7 +139,7 @@ class CandidateRunner:
         """Second trials of the likeliest candidates that hung, within their share; observations of those that did not
         hang again."""
         self.suspended.sort(key=lambda c: -c.priority)
-        affordable = FIRST_SECONDS + int(SECOND_SHARE * self.in_place / SECOND_EFFORT) - self.second
+        affordable = int(SECOND_SHARE * self.in_place / SECOND_EFFORT) - self.second
         chosen = self.suspended[:_SECOND_BATCH] if all_of_them else self.suspended[: max(0, affordable)]
         left = until - time.monotonic()
         if not chosen or left <= 0:

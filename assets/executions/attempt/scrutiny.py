@@ -4,7 +4,7 @@ Rivals are other survivors that a maintainer could as well have written. A candi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assets.executions.attempt.alternatives import Alternatives, alternatives
 from assets.executions.attempt.minimise import minimise
@@ -33,8 +33,10 @@ of eight others."""
 MOST_SECONDS = 30.0
 LEAST_SECONDS = 1.0
 LEAST_COMPARED = 0.5
-LEAST_CALLS = 8
-"""On fewer calls of the changed functions, rivals agree for want of cases."""
+_LOST = ("were not recorded", "s left.")
+"""In notes of a measurement: there were calls, or might have been, but none is kept."""
+HURRIED_SECONDS = 5.0
+"""Where no call was recorded in less time than this, there may be some all the same."""
 _TRIAL_SECONDS = 10.0
 
 
@@ -118,7 +120,10 @@ def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate
         if seconds < LEAST_SECONDS:
             return Scrutiny((_unmeasured("There was no time left to compare the program with and without the patch."),))
         attempt.record("measure", {"patches": len(group), "seconds": round(seconds, 1)})
-        search.measurements.keep(group, _measured(attempt, search, group, seconds))
+        measured = _measured(attempt, search, group, seconds)
+        if seconds < HURRIED_SECONDS and not measured.calls:
+            measured = replace(measured, notes=(*measured.notes, f"There were {seconds:.1f} s left."))
+        search.measurements.keep(group, measured)
         kept = search.measurements.find(candidate)
         assert kept is not None  # noqa: S101 - it was stored just now
     measurement, number = kept
@@ -146,10 +151,11 @@ def _judged(measurement: Measurement, number: int) -> Scrutiny:
         return Scrutiny((_unmeasured(detail.strip()),))
     found = judge_behaviour(measurement, number)
     doubts = [doubt.model_copy(update={"origin": "run"}) for doubt in found.doubts]
-    if (others := len(measurement.patches) - 1) and len(measurement.calls) < LEAST_CALLS:
+    lost = [note for note in measurement.notes if any(sign in note for sign in _LOST)]
+    if (others := len(measurement.patches) - 1) and lost and not measurement.calls:
         count = "Another patch passes" if others == 1 else f"{others} other patches pass"
-        why = f" {measurement.notes[0]}" if measurement.notes else ""
-        doubts.append(_unmeasured(f"{count} these tests, and no calls were found by which to tell them apart.{why}"))
+        why = f"no call could be recorded by which to tell them apart. {lost[0]}"
+        doubts.append(_unmeasured(f"{count} these tests, and {why}"))
     elif not all(_compared_enough(measurement, other) for other in range(len(measurement.patches))):
         doubts.append(_unmeasured("Another patch that passes these tests could not be compared with this one in time."))
     elif (rival := rival_doubt(measurement, number)) is not None:

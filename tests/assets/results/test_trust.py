@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from dagster import Failure
+from dagster import AssetKey, Failure
 
 from assets.attempt_run import open_attempt, run_tags
 from core import tasks
@@ -92,7 +92,8 @@ def test_a_request_without_a_ticket_is_trusted(world: World) -> None:
 
 def _context(attempt: Attempt) -> Any:
     """A run of the attempt, as far as `open_attempt` looks at it."""
-    return SimpleNamespace(run=SimpleNamespace(tags=run_tags(DEFAULT_TEAM, attempt.task.id, 1), run_id="run"))
+    run = SimpleNamespace(tags=run_tags(DEFAULT_TEAM, attempt.task.id, 1), run_id="run")
+    return SimpleNamespace(run=run, asset_key=AssetKey("task_context"))
 
 
 def _task(world: World, attempt: Attempt) -> Task:
