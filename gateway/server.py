@@ -1,10 +1,5 @@
-"""Runs the gateway under uvicorn, with limits on headers and idle connections and a graceful shutdown.
+"""Runs the gateway under uvicorn, with limits on headers and idle connections and a graceful shutdown."""
 
-uvicorn waits for a request's headers without a timeout. `DeadlineHttp` adds one, so that slow clients cannot occupy
-connections.
-"""
-
-import asyncio
 import signal
 import threading
 from types import FrameType
@@ -14,9 +9,9 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from core.http.header_deadline import HeaderDeadline
 from core.settings import Settings
 
-HEADER_SECONDS = 10.0
 HEADER_BYTES = 32 << 10
 MAX_CONNECTIONS = 512
 GRACE_SECONDS = 10
@@ -24,43 +19,8 @@ GRACE_SECONDS = 10
 _logger = structlog.get_logger("gateway")
 
 
-class DeadlineHttp(H11Protocol):
-    """Closes a connection that has no request in progress and sends no complete headers in time."""
-
-    header_seconds = HEADER_SECONDS
-    _timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._watch()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._watch()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._watch()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop()
-        super().connection_lost(exc)
-
-    def _watch(self) -> None:
-        serving = self.cycle is not None and not self.cycle.response_complete
-        if serving:
-            self._stop()
-        elif self._timer is None:
-            self._timer = self.loop.call_later(self.header_seconds, self._cut)
-
-    def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _cut(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.close()
+class DeadlineHttp(HeaderDeadline, H11Protocol):
+    """HTTP/1.1 with a deadline for headers."""
 
 
 class Server(uvicorn.Server):

@@ -1,6 +1,5 @@
 """Serves the proxy under uvicorn, with uvloop and httptools, until SIGTERM; open requests get time to end."""
 
-import asyncio
 import gc
 import logging
 import socket
@@ -12,10 +11,10 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from core.http.header_deadline import HeaderDeadline
 from core.models.app import App
 from core.models.proxy import Proxy
 
-HEADER_SECONDS = 10.0
 KEEP_ALIVE = 60
 MOST_CONNECTIONS = 4096
 BACKLOG = 1024
@@ -25,46 +24,8 @@ _UNFINISHED = "ASGI callable returned without completing response."
 _logger = structlog.get_logger("model-proxy")
 
 
-class DeadlineProtocol(HttpToolsProtocol):
-    """Closes a connection whose headers do not arrive in time: uvicorn waits for them without end."""
-
-    header_seconds = HEADER_SECONDS
-    _timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._arm()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        serving = self.cycle is not None and not self.cycle.response_complete
-        if serving:
-            self._disarm()
-        else:
-            self._arm()
-
-    def on_headers_complete(self) -> None:
-        self._disarm()
-        super().on_headers_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
-        super().connection_lost(exc)
-
-    def _arm(self) -> None:
-        if self._timer is None:
-            self._timer = self.loop.call_later(self.header_seconds, self._cut)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _cut(self) -> None:
-        self._timer = None
-        serving = self.cycle is not None and not self.cycle.response_complete
-        if not serving and not self.transport.is_closing():
-            self.transport.close()
+class DeadlineProtocol(HeaderDeadline, HttpToolsProtocol):
+    """HTTP/1.1 by httptools with a deadline for headers."""
 
 
 class ProxyServer(uvicorn.Server):

@@ -12,20 +12,18 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from core.database import Database
-from core.database.embedded import LOGIN, EmbeddedServer
-from core.database.schema import upgrade
 from core.eventlog.postgres import PostgresLog
 from core.eventlog.protocol import EventLog
 from core.eventlog.relay import Relay
 from core.events import CHANGES, OUTCOMES, TASKS, Event
+from tests.bench.running import database_server
 
 ROOT = Path(__file__).parents[2]
 EVENTS = 20_000
@@ -35,7 +33,7 @@ WAKES = 40
 
 def measure() -> list[dict[str, Any]]:
     rows = []
-    with _postgres() as server:
+    with database_server() as server:
         database = Database(server.url("bench"))
         log = PostgresLog(database)
         rows += _measure_postgres(log, server.url("bench", owner=True))
@@ -272,19 +270,6 @@ def _raw_wake(bootstrap: str, topic: str, ends: Mapping[int, int]) -> float:
             times.append(woken - began[0])
     producer.close()
     return statistics.median(times) * 1000
-
-
-@contextmanager
-def _postgres() -> Iterator[EmbeddedServer]:
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o711)
-        server = EmbeddedServer(Path(folder) / "data")
-        try:
-            server.ensure_database("bench")
-            upgrade(server.url("bench", owner=True), login=LOGIN)
-            yield server
-        finally:
-            server.release()
 
 
 def _kafka_script() -> Any:

@@ -24,11 +24,10 @@ from typing import Any
 import psycopg
 
 from core.credentials import load_or_make
-from core.database.embedded import LOGIN, EmbeddedServer
-from core.database.schema import upgrade
 from core.events import DEFAULT_TEAM
 from core.settings import Settings
 from core.signatures import sign_github
+from tests.bench.running import database_server
 
 ROOT = Path(__file__).parents[2]
 ONE_BY_ONE = 400
@@ -51,19 +50,6 @@ _ROWS = (
     "INSERT INTO event_log (topic, team_id, event_id, batch, position, size, body) "
     "VALUES ('penstock.tasks', %(team)s, %(id)s, nextval('log_batches'), 0, length(%(event)s), %(event)s::json)",
 )
-
-
-@contextmanager
-def _server() -> Iterator[EmbeddedServer]:
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o711)
-        server = EmbeddedServer(Path(folder) / "data")
-        try:
-            server.ensure_database("bench")
-            upgrade(server.url("bench", owner=True), login=LOGIN)
-            yield server
-        finally:
-            server.release()
 
 
 @contextmanager
@@ -203,7 +189,7 @@ def _rate(make: Callable[[], Callable[[], None]]) -> float:
 
 def measure() -> list[dict[str, Any]]:
     """Latency (p50 and p99) and throughput of accepted webhooks, each compared with bare INSERTs."""
-    with _server() as server, tempfile.TemporaryDirectory() as folder:
+    with database_server() as server, tempfile.TemporaryDirectory() as folder:
         url, home = server.url("bench"), Path(folder)
         secret = load_or_make(Settings(home=home)).github_secrets[0]
         insert = _inserter(url)

@@ -26,9 +26,8 @@ import psycopg
 from core.access.roles import Role
 from core.access.tokens import create_token
 from core.database import Database
-from core.database.embedded import LOGIN, EmbeddedServer
-from core.database.schema import upgrade
 from core.events import DEFAULT_TEAM
+from tests.bench.running import database_server
 
 ROOT = Path(__file__).parents[2]
 RATE = 200.0
@@ -72,19 +71,12 @@ def _process(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[s
 @contextlib.contextmanager
 def _database() -> Iterator[tuple[str, str]]:
     """A database's URL, and an API token in it."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o711)
-        server = EmbeddedServer(Path(folder) / "data")
-        try:
-            server.ensure_database("bench")
-            upgrade(server.url("bench", owner=True), login=LOGIN)
-            database = Database(server.url("bench"))
-            with database.team(DEFAULT_TEAM) as connection:
-                _, token = create_token(connection, DEFAULT_TEAM, "bench", role=Role.OPERATOR)
-            database.close()
-            yield server.url("bench"), token
-        finally:
-            server.release()
+    with database_server() as server:
+        database = Database(server.url("bench"))
+        with database.team(DEFAULT_TEAM) as connection:
+            _, token = create_token(connection, DEFAULT_TEAM, "bench", role=Role.OPERATOR)
+        database.close()
+        yield server.url("bench"), token
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ import httpx
 
 from deploy.demo.build import build, issue_payload
 from tests.bench.latency import SAMPLE, _seconds
-from tests.bench.running import PENSTOCK, deliver, start_platform
+from tests.bench.running import PENSTOCK, database_server, deliver, start_platform
 from tests.otlp_receiver import OtlpReceiver
 
 EVENTS = 4
@@ -120,8 +120,6 @@ def _direct(spans: float, wall: float) -> float:
     """CPU seconds for the spans of an event, and for the share of scrapes during its `wall` seconds."""
     from core import tracing
     from core.database import Database
-    from core.database.embedded import LOGIN, EmbeddedServer
-    from core.database.schema import upgrade
     from core.settings import Settings
     from gateway.scrape import Scraper
 
@@ -141,10 +139,7 @@ def _direct(spans: float, wall: float) -> float:
         tracing.close()
         tracing.use(Settings(home=Path(folder)), "penstock-bench")
         receiver.stop()
-        server = EmbeddedServer(Path(folder) / "data")
-        try:
-            server.ensure_database("bench")
-            upgrade(server.url("bench", owner=True), login=LOGIN)
+        with database_server() as server:
             database = Database(server.url("bench"))
             scraper = Scraper(settings, database)
             scraper.read()
@@ -153,6 +148,4 @@ def _direct(spans: float, wall: float) -> float:
                 scraper.read()
             scrape = 2 * (time.process_time() - began) / many  # the database's share is about as much
             database.close()
-        finally:
-            server.release()
     return span * spans + scrape * wall / SCRAPE_SECONDS

@@ -4,13 +4,18 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from core.database.embedded import LOGIN, EmbeddedServer
+from core.database.schema import upgrade
 from core.settings import Settings
 from core.signatures import sign_github
 from dagster_project.records import platform_file
@@ -54,3 +59,17 @@ def deliver(state: dict[str, Any], home: Path, payload: dict[str, Any]) -> str:
     answer = httpx.post(f"{state['gateway']}/webhooks/github", content=body, headers=headers, timeout=15)
     answer.raise_for_status()
     return str(answer.json()["task"])
+
+
+@contextmanager
+def database_server() -> Iterator[EmbeddedServer]:
+    """A PostgreSQL of its own, with the schema in its database `bench`."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        server = EmbeddedServer(Path(folder) / "data")
+        try:
+            server.ensure_database("bench")
+            upgrade(server.url("bench", owner=True), login=LOGIN)
+            yield server
+        finally:
+            server.release()

@@ -8,48 +8,46 @@ from core.health.totals import RESULT_BUCKETS, Total
 
 _TOTALS = "SELECT name, label, sum(value) FROM totals GROUP BY name, label ORDER BY name, sum(value) DESC, label"
 _LATENCY = "penstock_event_to_result_seconds"
+
+
+def _counter(name: str, text: str, label: str) -> Family:
+    return Family(name, text, (label,), Kind.COUNTER)
+
+
 _COUNTERS = {
-    Total.ATTEMPTS: Family(
-        "penstock_attempts", "Attempts that ended, by outcome: a task's state, or asked.", ("outcome",), Kind.COUNTER
+    Total.ATTEMPTS: _counter(
+        "penstock_attempts", "Attempts that ended, by outcome: a task's state, or asked.", "outcome"
     ),
-    Total.RELAUNCHES: Family(
+    Total.RELAUNCHES: _counter(
         "penstock_attempt_relaunches",
         "Attempts that were given back to be launched again: for infrastructure, or not begun.",
-        ("reason",),
-        Kind.COUNTER,
+        "reason",
     ),
-    Total.MODEL_REQUESTS: Family(
-        "penstock_model_requests", "Answers of a chat model that attempts asked for.", ("model",), Kind.COUNTER
+    Total.MODEL_REQUESTS: _counter(
+        "penstock_model_requests", "Answers of a chat model that attempts asked for.", "model"
     ),
-    Total.MODEL_RETRIES: Family(
-        "penstock_model_retries", "Requests to a chat model that were repeated.", ("model",), Kind.COUNTER
+    Total.MODEL_RETRIES: _counter("penstock_model_retries", "Requests to a chat model that were repeated.", "model"),
+    Total.PROMPT_TOKENS: _counter("penstock_model_prompt_tokens", "Tokens of prompts to a chat model.", "model"),
+    Total.COMPLETION_TOKENS: _counter(
+        "penstock_model_completion_tokens", "Tokens of answers of a chat model.", "model"
     ),
-    Total.PROMPT_TOKENS: Family(
-        "penstock_model_prompt_tokens", "Tokens of prompts to a chat model.", ("model",), Kind.COUNTER
+    Total.MODEL_MONEY: _counter(
+        "penstock_model_cost_money", "Cost of a chat model, in the currency of its prices.", "model"
     ),
-    Total.COMPLETION_TOKENS: Family(
-        "penstock_model_completion_tokens", "Tokens of answers of a chat model.", ("model",), Kind.COUNTER
+    Total.MODEL_SECONDS: _counter(
+        "penstock_model_seconds", "Time for which attempts waited for a chat model.", "model"
     ),
-    Total.MODEL_MONEY: Family(
-        "penstock_model_cost_money", "Cost of a chat model, in the currency of its prices.", ("model",), Kind.COUNTER
+    Total.SANDBOX_SESSIONS: _counter("penstock_sandbox_sessions", "Sandbox sessions that attempts opened.", "backend"),
+    Total.SANDBOX_COMMANDS: _counter(
+        "penstock_sandbox_commands", "Commands that attempts ran in the sandbox.", "backend"
     ),
-    Total.MODEL_SECONDS: Family(
-        "penstock_model_seconds", "Time for which attempts waited for a chat model.", ("model",), Kind.COUNTER
+    Total.SANDBOX_KILLED: _counter(
+        "penstock_sandbox_limit_kills", "Commands in the sandbox that a limit ended.", "limit"
     ),
-    Total.SANDBOX_SESSIONS: Family(
-        "penstock_sandbox_sessions", "Sandbox sessions that attempts opened.", ("backend",), Kind.COUNTER
-    ),
-    Total.SANDBOX_COMMANDS: Family(
-        "penstock_sandbox_commands", "Commands that attempts ran in the sandbox.", ("backend",), Kind.COUNTER
-    ),
-    Total.SANDBOX_KILLED: Family(
-        "penstock_sandbox_limit_kills", "Commands in the sandbox that a limit ended.", ("limit",), Kind.COUNTER
-    ),
-    Total.SANDBOX_REFUSED: Family(
+    Total.SANDBOX_REFUSED: _counter(
         "penstock_sandbox_refusals",
         "Sandbox sessions that failed: unavailable, or the workspace was refused.",
-        ("reason",),
-        Kind.COUNTER,
+        "reason",
     ),
 }
 _ALWAYS = {

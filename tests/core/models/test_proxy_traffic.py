@@ -1,17 +1,20 @@
 """Queues, versions, shadows, sleeping servers, probes and changed configurations, on running proxies."""
 
 import json
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from core.models.config import read_config
 from core.models.proxy import Proxy
+from core.models.server import DeadlineProtocol
 from tests.core.models.conftest import QUICK, Running
 from tests.model_backend import TEXT, ModelBackend
 
@@ -239,3 +242,17 @@ def test_lists_are_of_the_configured_models(backends: Any, proxied: Any) -> None
     assert proxy.get("/healthz").json() == {"status": "ok"}
     assert proxy.get("/readyz").json() == {"status": "ready", "models_up": 1}
     assert "penstock_model_proxy_backend_state" in proxy.get("/metrics").text
+
+
+def test_a_client_that_sends_no_headers_is_disconnected_and_others_are_served(
+    backends: Any, proxied: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DeadlineProtocol, "header_seconds", 0.1)
+    proxy = proxied({"a": (backends("slow"), {})})
+    address = urlsplit(proxy.url)
+    place = (str(address.hostname), int(address.port or 0))
+    with socket.create_connection(place, timeout=20) as silent, socket.create_connection(place, timeout=20) as half:
+        half.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-A: ")
+        assert proxy.chat().is_success, "an answer may take longer than headers may"
+        assert half.recv(1) == b""
+        assert silent.recv(1) == b""
