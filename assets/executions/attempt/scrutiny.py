@@ -33,8 +33,6 @@ of eight others."""
 MOST_SECONDS = 30.0
 LEAST_SECONDS = 1.0
 LEAST_COMPARED = 0.5
-_LOST = ("were not recorded", "s left.")
-"""In notes of a measurement: there were calls, or might have been, but none is kept."""
 HURRIED_SECONDS = 5.0
 """Where no call was recorded in less time than this, there may be some all the same."""
 _TRIAL_SECONDS = 10.0
@@ -121,8 +119,8 @@ def scrutinise(attempt: AttemptState, search: TargetSearch, candidate: Candidate
             return Scrutiny((_unmeasured("There was no time left to compare the program with and without the patch."),))
         attempt.record("measure", {"patches": len(group), "seconds": round(seconds, 1)})
         measured = _measured(attempt, search, group, seconds)
-        if seconds < HURRIED_SECONDS and not measured.calls:
-            measured = replace(measured, notes=(*measured.notes, f"There were {seconds:.1f} s left."))
+        if seconds < HURRIED_SECONDS and not measured.lost:
+            measured = replace(measured, lost=f"there were {seconds:.1f} s left")
         search.measurements.keep(group, measured)
         kept = search.measurements.find(candidate)
         assert kept is not None  # noqa: S101 - it was stored just now
@@ -151,10 +149,9 @@ def _judged(measurement: Measurement, number: int) -> Scrutiny:
         return Scrutiny((_unmeasured(detail.strip()),))
     found = judge_behaviour(measurement, number)
     doubts = [doubt.model_copy(update={"origin": "run"}) for doubt in found.doubts]
-    lost = [note for note in measurement.notes if any(sign in note for sign in _LOST)]
-    if (others := len(measurement.patches) - 1) and lost and not measurement.calls:
+    if (others := len(measurement.patches) - 1) and measurement.lost and not measurement.calls:
         count = "Another patch passes" if others == 1 else f"{others} other patches pass"
-        why = f"no call could be recorded by which to tell them apart. {lost[0]}"
+        why = f"no call could be recorded by which to tell them apart: {measurement.lost}."
         doubts.append(_unmeasured(f"{count} these tests, and {why}"))
     elif not all(_compared_enough(measurement, other) for other in range(len(measurement.patches))):
         doubts.append(_unmeasured("Another patch that passes these tests could not be compared with this one in time."))

@@ -366,3 +366,12 @@ def test_a_repository_that_ends_the_process_gives_a_note(measured: Measure) -> N
     behaviour = judge_behaviour(measured(source, tests, ("n + 1", "n")), 0)
     assert not behaviour.measured
     assert behaviour.doubts == ()
+
+
+def test_calls_that_cannot_be_recorded_are_reported_as_lost(measured: Measure) -> None:
+    first = "def first(items):\n    return next(items, 0) + 1\n"
+    tests = "from program import first\n\ndef test_first():\n    assert first(n for n in [4]) == 4\n"
+    found = measured(first, tests, (" + 1", ""), (" + 1", " + 0"))
+    assert found.calls == ()
+    assert "calls were not recorded: iterator" in found.lost
+    assert measured(SPLIT, SPLIT_TESTS, RIGHT).lost == ""

@@ -45,19 +45,17 @@ def test_a_rival_that_could_not_be_compared_makes_a_draft() -> None:
 
 
 @pytest.mark.parametrize(
-    ("calls", "rivals", "notes", "kinds"),
+    ("calls", "rivals", "lost", "kinds"),
     [
-        (0, 1, ("45 calls were not recorded: iterator.",), ["not-measured"]),
-        (0, 0, ("45 calls were not recorded: iterator.",), []),
-        (0, 1, (), []),
-        (8, 1, ("45 calls were not recorded: iterator.",), []),
+        (0, 1, "45 calls were not recorded: iterator", ["not-measured"]),
+        (0, 0, "45 calls were not recorded: iterator", []),
+        (0, 1, "", []),
+        (8, 1, "45 calls were not recorded: iterator", []),
     ],
 )
-def test_rivals_that_no_call_tells_apart_make_a_draft(
-    calls: int, rivals: int, notes: tuple[str, ...], kinds: list[str]
-) -> None:
+def test_rivals_that_no_call_tells_apart_make_a_draft(calls: int, rivals: int, lost: str, kinds: list[str]) -> None:
     patches = (Measured((Result("value"),) * calls),) * (1 + rivals)
-    found = _judged(Measurement(calls=CALLS[:calls], patches=patches, notes=notes), 0)
+    found = _judged(Measurement(calls=CALLS[:calls], patches=patches, lost=lost), 0)
     assert [doubt.kind for doubt in found.doubts] == kinds
 
 

@@ -89,12 +89,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Several patches of one program on the same calls. `notes` say what could not be measured."""
+    """Several patches of one program on the same calls. `notes` say what could not be measured; `lost` why there may
+    have been calls that are not among `calls`, empty where none are missing."""
 
     functions: tuple[str, ...] = ()
     calls: tuple[MeasuredCall, ...] = ()
     patches: tuple[Measured, ...] = ()
     notes: tuple[str, ...] = ()
+    lost: str = ""
 
 
 @dataclass
@@ -234,7 +236,7 @@ def _parsed(answer: dict[str, Any], plan: _Plan) -> Measurement:
             results = tuple(None if r is None else call.original if r == "same" else _result(r) for call, r in together)
         patches.append(Measured(results, _examples(examples, number) if examples else (), unreached))
     names = tuple(str(n)[:200] for n in answer.get("functions", ()))
-    return Measurement(names, calls, tuple(patches), tuple(notes))
+    return Measurement(names, calls, tuple(patches), tuple(notes), str(answer.get("lost", ""))[:300])
 
 
 def _examples(raw: Any, number: int) -> tuple[Example, ...]:

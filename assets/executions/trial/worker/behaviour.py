@@ -31,9 +31,15 @@ def behaviour(command: Message) -> Message:
     """Measures `patches`, each {path: new text}, of one repository.
 
     The answer holds {"functions": [name], "calls": [call], "patches": [[result] or None], "examples": [[example]],
-    "notes": [text]}; missing parts were not reached within `seconds`.
+    "notes": [text], "lost": text}; missing parts were not reached within `seconds`. `lost` says why there may have been
+    calls that are not among `calls`, and is empty where none are missing.
     """
-    answer: Message = {"notes": []}
+    answer: Message = {"notes": [], "lost": ""}
+
+    def lose(why: str) -> None:
+        answer["notes"].append(why)
+        answer["lost"] = answer["lost"] or why
+
     until = time.monotonic() + command["seconds"]
     child = Child(lambda send: _Measurement(command, send, until).run())
     try:
@@ -43,13 +49,15 @@ def behaviour(command: Message) -> Message:
                 break
             kind, _, payload = frame
             if kind == "broken":
-                answer["notes"].append(f"the measurement ended early: {str(payload)[-300:]}")
+                lose(f"the measurement ended early: {str(payload)[-300:]}")
+            elif kind == "lost":
+                lose(payload)
             elif kind == "note":
                 answer["notes"].append(payload)
             else:
                 answer[kind] = payload
     except TimeoutError:
-        answer["notes"].append("the measurement did not end in time")
+        lose("the measurement did not end in time")
     finally:
         child.end()
     return answer
@@ -161,7 +169,7 @@ class _Measurement:
         recorder.remove(self._patcher)
         self._state.restore()
         for reason, count in recorder.skipped.items():
-            self._note(f"{count} calls were not recorded: {reason}")
+            self._send(("lost", 0, f"{count} calls were not recorded: {reason}"))
         return recorder
 
     def _in_forks(
