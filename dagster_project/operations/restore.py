@@ -156,6 +156,8 @@ def _restore(
         _mark(settings.home, {"folder": folder.name, "staged": database_of(staged[places.penstock])})
         dumps.swap(places.penstock, renames)
     except BaseException:
+        if (settings.home / UNFINISHED).exists() and not dumps.exists(staged[places.penstock]):
+            raise  # the databases have changed places: `--resume` finishes with the files
         for url in staged.values():
             dumps.drop(url)
         shutil.rmtree(folder, ignore_errors=True)

@@ -35,12 +35,13 @@ from core.eventlog.postgres import PostgresLog
 from core.events import DEFAULT_TEAM, TASKS
 from core.settings import Settings
 from dagster_project import records
+from dagster_project.operations import dumps
 from dagster_project.operations.archive import BackupFailed, BadArchive, open_archive, read_key
 from dagster_project.operations.backup import backup
 from dagster_project.operations.dumps import RestoreFailed
 from dagster_project.operations.places import NotAllowed
 from dagster_project.operations.record import last_backup
-from dagster_project.operations.restore import _forget_offsets, restore
+from dagster_project.operations.restore import _forget_offsets, restore, resume
 from dagster_project.runtime import Runtime, open_runtime
 from sensors import cursor
 from tests.dagster_project.operations.conftest import Home, add_task, event, read_all, titles
@@ -226,6 +227,28 @@ def test_what_is_there_is_only_replaced_when_told_to_and_then_kept(
         restore(files, path, key=KEY)
     restore(files, path, key=KEY, replace=True)
     assert [one.read_text() for one in files.home.glob("before-restore-*/settings.toml")] == ["slots = 3\n"]
+
+
+def test_a_restore_that_is_interrupted_after_the_databases_changed_places_is_finished_by_resume(
+    saved: tuple[Settings, Path], new_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, path = saved
+    target = new_home()
+    real = dumps.swap
+
+    def interrupted(*given: Any) -> None:
+        real(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(dumps, "swap", interrupted)
+        restore(target, path, key=KEY)
+    with pytest.raises(RestoreFailed, match="--resume"):
+        restore(target, path, key=KEY)
+    assert resume(target) == "the interrupted restore is finished"
+    assert (target.home / "secrets" / "api-token").read_text() == "pst_very-secret-token"
+    with open_runtime(target) as runtime:
+        assert titles(runtime.database_url) == ["kept"]
 
 
 def test_a_platform_that_runs_or_is_used_is_not_restored_into(
