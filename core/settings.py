@@ -31,7 +31,6 @@ from core.backlog import Backlog
 from core.commit_author import DEFAULT_AUTHOR, parse_identity, shown
 from core.defaults import DefaultsError, promoted_values
 from core.engine_rules import DEFAULT_RULES, read_engine_rules
-from core.health.migration_health import SLOWER
 from core.mail_addresses import check_mail_address, is_mail_server
 from core.rules import Rules, read_rules, split_rules
 from core.secret_files import SUFFIX, SecretFileError, read_secret, secret_file
@@ -39,6 +38,8 @@ from core.signatures import SIGNING, standard_key
 from core.ticket_statuses import read_statuses
 
 PREFIX = "PENSTOCK_"
+SLOWER = 2.0
+"""How many times as long searches may take with a new embedding model before an operator decides about the cut-over."""
 
 
 class SettingsError(ValueError):

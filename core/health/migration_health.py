@@ -18,9 +18,6 @@ LOOK_SECONDS = 60.0
 STALLED_MINUTES = 15.0
 """Default time without progress after which an open migration that has work to do is stalled."""
 
-SLOWER = 2.0
-"""How many times as long searches may take with a new model before an operator decides about the cut-over."""
-
 ITSELF = "itself"
 """Who paused a migration that paused itself because of a fault."""
 

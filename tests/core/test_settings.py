@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,9 @@ def test_a_list_of_folders_in_json_is_refused_with_the_form_that_is_read(monkeyp
         load_settings()
     monkeypatch.setenv("PENSTOCK_ALLOWED_ROOTS", "/src:/srv/git")
     assert load_settings().allowed_roots == (Path("/src"), Path("/srv/git"))
+
+
+def test_reading_settings_imports_no_database_driver() -> None:
+    code = "import sys, core.settings; print([name for name in ('psycopg', 'numpy', 'dagster') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "[]", "every command reads the settings first"

@@ -20,7 +20,7 @@ from assets.shared import ranking_metrics as metrics
 from core.database import Database
 from core.embedding import Embedder
 from core.embedding.account import cost_of
-from core.health.migration_health import SLOWER
+from core.settings import SLOWER
 from core.statistics import Effect, MetricSpec, PairedData, Verdict, compare_metric, conclude, percentile
 
 SAFE = (Verdict.BETTER, Verdict.NOT_WORSE)

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from assets.migrations.backfill.pace import SHARE
 from core.embedding import catalogue
-from core.health.migration_health import SLOWER, STALLED_MINUTES
+from core.health.migration_health import STALLED_MINUTES
+from core.settings import SLOWER
 from core.states import CLOSED_MIGRATION_STATES, MigrationState, ModelState
 
 _COLUMNS = """m.id, m.old_model, m.new_model, o.name AS old_name, n.name AS new_name, m.state, m.paused, m.options,
