@@ -1,4 +1,4 @@
-"""Results of one run by the values of a stratum: how many cases, what was published, what was right, and at what cost."""
+"""Results of one run by the values of a stratum: how many cases, what was published and right, and at what cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Sets of repair cases: what a case is, reading a set, and judging a patch by tests that its author never saw.
 
 A case is a folder with `repo/` (what the solver receives), `heldback/` (tests that are copied over the repository only
-once a patch exists), `issue.md`, `fix.patch`, `case.json` and, where there is one, `wrong.patch`. All code of a case runs in the sandbox. Not for solving
-cases.
+once a patch exists), `issue.md`, `fix.patch`, `case.json` and, where there is one, `wrong.patch`. All code of a case
+runs in the sandbox. Not for solving cases.
 """
 
 import contextlib

@@ -89,7 +89,8 @@ def run(
     summary = {
         "run": record.run, "set": found.name, "version": found.version, "subject": tested.name, "total": state.total,
         "done": state.done, "succeeded": state.succeeded, "failed": state.failed,
-        "infrastructure": state.infrastructure, "not_runnable": state.not_runnable, "resumed": state.resumed, "retried": state.retried,
+        "infrastructure": state.infrastructure, "not_runnable": state.not_runnable, "resumed": state.resumed,
+        "retried": state.retried,
         "flaky": list(state.flaky), "stopped": state.stopped, "complete": state.complete,
         "drifted": drift.drifted if drift else None,
     }  # fmt: skip
