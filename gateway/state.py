@@ -54,7 +54,7 @@ class Gateway:
         self.webhook_limit = RateLimit(settings.webhook_rate, settings.webhook_burst)
         self.token_limit = RateLimit(settings.token_rate, settings.token_burst)
         self.scraper = Scraper(settings, self.database)
-        self.threads = ThreadService(self.database.url, self.stopping.is_set)
+        self.threads = ThreadService(self.database, self.stopping.is_set)
         self.team_webhooks = TeamWebhooks(settings.secrets_folder, self.database)
         if settings.oidc_issuer is not None:
             self.issuer = Issuer(settings.oidc_issuer, settings.oidc_audience or "")

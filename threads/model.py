@@ -148,7 +148,7 @@ Mutation = Annotated[Create | Append | Edit | Delete | Truncate | Rename, Field(
 class Push(_Strict):
     """Mutations of one client, numbered without a gap."""
 
-    protocol: int
+    protocol: Annotated[int, Field(json_schema_extra={"const": PROTOCOL})]
     client: uuid.UUID
     mutations: Annotated[list[Mutation], Field(min_length=1, max_length=MOST_MUTATIONS)]
 
