@@ -312,6 +312,8 @@ DECLARE
     op_kind text;
     asked text;
     base_text text;
+    base_seq bigint;
+    plain boolean;
     remarks uuid[] := '{}';
 BEGIN
     PERFORM threads_as(team, me, team_role);
@@ -464,25 +466,38 @@ BEGIN
                     'message', 'the message was deleted meanwhile');
             ELSE
                 given := merged -> mid::text;
-                IF (m ->> 'base')::bigint = msg.revision THEN
-                    op_body := jsonb_build_object('id', msg.id, 'text', m -> 'text', 'base', m -> 'base')
+                -- What it was written over: a revision, or what an earlier mutation of this client said, which was
+                -- possibly merged or set aside.
+                base_seq := (m ->> 'base')::bigint;
+                IF m ? 'base_mutation' THEN
+                    SELECT o.seq, coalesce(o.body ->> 'own', o.body ->> 'text'),
+                        o.kind <> 'sibling' AND NOT o.body ? 'own' INTO base_seq, base_text, plain FROM thread_ops o
+                    WHERE o.client_id = client AND o.mutation_id = (m ->> 'base_mutation')::bigint AND o.thread_id = wanted
+                        AND o.kind IN ('append', 'edit', 'sibling') AND o.body ->> 'id' = msg.id::text;
+                ELSE
+                    SELECT o.body ->> 'text', true INTO base_text, plain FROM thread_ops o WHERE o.thread_id = wanted
+                        AND o.seq = base_seq AND o.kind IN ('append', 'edit') AND o.body ->> 'id' = msg.id::text;
+                    -- After a sibling was added, the text is that of an earlier revision.
+                    IF NOT FOUND AND base_seq = msg.revision THEN
+                        base_text := msg.text;
+                        plain := true;
+                    END IF;
+                END IF;
+                IF base_text IS NULL THEN
+                    result := thread_rejected(mid, wanted, 'base', 'what it was written over is no version of this message');
+                ELSIF plain AND base_seq = msg.revision THEN
+                    op_body := jsonb_build_object('id', msg.id, 'text', m -> 'text', 'base', base_seq)
                         || CASE WHEN m ? 'resolves' THEN jsonb_build_object('resolves', m -> 'resolves') ELSE '{}' END;
                 ELSIF (given ->> 'revision')::bigint = msg.revision THEN
+                    op_body := jsonb_build_object('id', msg.id, 'text', m -> 'text', 'base', base_seq);
                     IF given ->> 'text' IS NULL THEN
                         op_kind := 'sibling';
-                        op_body := jsonb_build_object('id', msg.id, 'text', m -> 'text', 'base', m -> 'base');
                     ELSE
-                        op_body := jsonb_build_object('id', msg.id, 'text', given -> 'text', 'base', m -> 'base', 'merged', true);
+                        op_body := op_body || jsonb_build_object('text', given -> 'text', 'own', m -> 'text');
                     END IF;
                 ELSE
-                    SELECT o.body ->> 'text' INTO base_text FROM thread_ops o WHERE o.thread_id = wanted
-                        AND o.seq = (m ->> 'base')::bigint AND o.kind IN ('append', 'edit') AND o.body ->> 'id' = msg.id::text;
-                    IF NOT FOUND THEN
-                        result := thread_rejected(mid, wanted, 'field', 'base is no revision of this message');
-                    ELSE
-                        to_merge := jsonb_build_object('id', mid, 'base', base_text, 'theirs', msg.text, 'revision', msg.revision);
-                        EXIT;
-                    END IF;
+                    to_merge := jsonb_build_object('id', mid, 'base', base_text, 'theirs', msg.text, 'revision', msg.revision);
+                    EXIT;
                 END IF;
                 IF op_kind = 'sibling' THEN
                     UPDATE thread_messages x SET revision = next_seq,
