@@ -1,4 +1,4 @@
-"""The client on its file, against the real service: without a connection, with lost answers, full disks, two processes."""
+"""The client on its file, against the real service: offline, with lost answers, a full disk, two processes."""
 
 import json
 import multiprocessing
@@ -56,7 +56,9 @@ class DirectTransport:
             return json.loads(await self.service.pull(self.who, client, query["cursor"]))
         _, _, thread, *rest = path.split("/")
         if rest == ["ops"]:
-            return json.loads(await self.service.ops(self.who, uuid.UUID(thread), client, query["after"], query["limit"]))
+            return json.loads(
+                await self.service.ops(self.who, uuid.UUID(thread), client, query["after"], query["limit"])
+            )
         if rest == ["sharing"]:
             return await self.service.share(self.who, uuid.UUID(thread), Sharing.model_validate(body))
         return json.loads(await self.service.show(self.who, uuid.UUID(thread)))

@@ -1,1 +1,1 @@
-"""A client of threads that works without a connection: what it shows and what waits to be sent are in one SQLite file."""
+"""A client of threads that works without a connection: what it shows and what it has to send are in an SQLite file."""

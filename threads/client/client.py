@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import structlog
-
 from threads.client.monitor import Monitor, Report
 from threads.client.store import ClientStore, StorageFull, load_replica
 from threads.client.sync import Sync
@@ -42,8 +40,6 @@ WATCH_SECONDS = 0.05
 LONG_POLL = 25.0
 _LOCK_SECONDS = 1.0
 
-_logger = structlog.get_logger("threads")
-
 
 @dataclass(frozen=True)
 class DeadLetter:
@@ -63,6 +59,8 @@ class ThreadClient:
         self.monitor = Monitor()
         self.sync = Sync(self.store, transport, clock=clock, monitor=self.monitor)
         self.state: Literal["idle", "online", "offline", "signed out", "refused"] = "idle"
+        self.problem = ""
+        """Why the client stopped syncing, if it did."""
         self._clock = clock
         self._transport = transport
         self._activity = Activity()
@@ -92,7 +90,13 @@ class ThreadClient:
         return thread
 
     def say(
-        self, thread: str, text: str, *, role: str = "user", body: Mapping[str, Any] | None = None, turn: int | None = None
+        self,
+        thread: str,
+        text: str,
+        *,
+        role: str = "user",
+        body: Mapping[str, Any] | None = None,
+        turn: int | None = None,
     ) -> str:
         """Appends a message, and returns its id."""
         message = new_id()
@@ -227,15 +231,15 @@ class ThreadClient:
         self._queued.set()
 
     def _note(self, state: Literal["idle", "online", "offline", "signed out", "refused"]) -> None:
-        if state != self.state:
-            self.state = state
-            _logger.info("threads are " + state)
+        self.state = state
 
     def _run(self) -> None:
         while not self._stop.is_set():
             with self.store.syncing() as mine:
                 if mine:
-                    puller = threading.Thread(target=self._loop, args=(self._pull_once,), name="threads pull", daemon=True)
+                    puller = threading.Thread(
+                        target=self._loop, args=(self._pull_once,), name="threads pull", daemon=True
+                    )
                     puller.start()
                     self._loop(self._push_once)
                     puller.join()
@@ -256,11 +260,12 @@ class ThreadClient:
                 failures += 1
                 self._note("offline")
                 pause = min(OFFLINE_SECONDS, retry_after(failures, random.random()))  # noqa: S311
-            except SignedOut:
+            except SignedOut as over:
+                self.problem = str(over)
                 self._note("signed out")
                 return
             except Refused as refused:
-                _logger.warning("the server refuses to sync", status=refused.status, code=refused.code)
+                self.problem = str(refused)
                 self._note("refused")
                 return
             self._stop.wait(pause)

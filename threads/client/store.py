@@ -7,7 +7,6 @@ disk raises `StorageFull` and has changed nothing.
 
 import fcntl
 import json
-import os
 import sqlite3
 import threading
 import uuid
@@ -23,7 +22,8 @@ MOST_DEAD = 10_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS threads (
-    id TEXT PRIMARY KEY, view TEXT NOT NULL, head INTEGER, title TEXT, continued_in TEXT, opened INTEGER NOT NULL DEFAULT 0);
+    id TEXT PRIMARY KEY, view TEXT NOT NULL, head INTEGER, title TEXT, continued_in TEXT,
+    opened INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS messages (
     thread TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER NOT NULL, message TEXT NOT NULL,
     PRIMARY KEY (thread, id)) WITHOUT ROWID;
@@ -32,7 +32,8 @@ CREATE TABLE IF NOT EXISTS pending (
     sent INTEGER NOT NULL DEFAULT 0, seq INTEGER);
 CREATE INDEX IF NOT EXISTS pending_by_thread ON pending (thread, id);
 CREATE TABLE IF NOT EXISTS dead_letters (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, mutation TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL, at REAL NOT NULL);
+    number INTEGER PRIMARY KEY AUTOINCREMENT, mutation TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,
+    at REAL NOT NULL);
 """
 
 
@@ -59,7 +60,7 @@ class ClientStore:
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 self._db.execute(statement)
             self._db.execute("INSERT OR IGNORE INTO meta VALUES ('client', ?)", (str(uuid.uuid4()),))
-        os.chmod(path, 0o600)
+        path.chmod(0o600)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -130,7 +131,9 @@ def put(db: sqlite3.Connection, name: str, value: str) -> None:
 
 def load_replica(db: sqlite3.Connection, thread: str) -> Replica | None:
     """What is confirmed of an opened thread."""
-    row = db.execute("SELECT title, head, continued_in FROM threads WHERE id = ? AND head IS NOT NULL", (thread,)).fetchone()
+    row = db.execute(
+        "SELECT title, head, continued_in FROM threads WHERE id = ? AND head IS NOT NULL", (thread,)
+    ).fetchone()
     if row is None:
         return None
     messages = [
@@ -146,7 +149,9 @@ def load_some(db: sqlite3.Connection, thread: str, ops: list[Mapping[str, Any]])
     """The confirmed state that folding these ops needs: the messages that they name, or all for a truncation."""
     if any(op["kind"] == "truncate" for op in ops):
         return load_replica(db, thread)
-    row = db.execute("SELECT title, head, continued_in FROM threads WHERE id = ? AND head IS NOT NULL", (thread,)).fetchone()
+    row = db.execute(
+        "SELECT title, head, continued_in FROM threads WHERE id = ? AND head IS NOT NULL", (thread,)
+    ).fetchone()
     if row is None:
         return None
     ids = {op["body"]["id"] for op in ops if op["kind"] in ("edit", "sibling", "delete")}

@@ -85,13 +85,16 @@ class Sync:
             db.execute("UPDATE pending SET seq = ? WHERE id = ?", (seq, result["id"]))
 
     def _refused(self, refused: Refused, batch: list[dict[str, Any]]) -> int:
-        """After a refusal of a whole push; 1, since there is more to push now. Raises it if the client cannot help it."""
+        """After a refusal of a whole push: 1, since there is more to push now. Raises it if nothing can be done."""
         with self.store.writing() as db:
             if refused.code == "client":
                 become_another(db)
             elif refused.code == "gap":
                 expected = int(refused.answer["expected"])
-                if expected < batch[0]["id"] and db.execute("SELECT 1 FROM pending WHERE id = ?", (expected,)).fetchone():
+                if (
+                    expected < batch[0]["id"]
+                    and db.execute("SELECT 1 FROM pending WHERE id = ?", (expected,)).fetchone()
+                ):
                     db.execute("UPDATE pending SET seq = NULL WHERE id >= ?", (expected,))
                 else:
                     become_another(db)
@@ -185,7 +188,9 @@ class Sync:
                 if refused.status != 404:
                     raise
                 with self.store.writing() as db:
-                    waits = db.execute("SELECT 1 FROM pending WHERE thread = ? AND mutation LIKE '%\"create\"%'", (thread,))
+                    waits = db.execute(
+                        "SELECT 1 FROM pending WHERE thread = ? AND mutation LIKE '%\"create\"%'", (thread,)
+                    )
                     if waits.fetchone() is None:
                         purge(db, thread)
                         raise
@@ -267,7 +272,4 @@ def _bury(db: sqlite3.Connection, mutation: str, result: Mapping[str, Any], now:
         "INSERT INTO dead_letters (mutation, code, message, at) VALUES (?, ?, ?, ?)",
         (mutation, str(result.get("code", "")), str(result.get("message", "")), now),
     )
-    db.execute(
-        "DELETE FROM dead_letters WHERE number <= (SELECT max(number) FROM dead_letters) - ?", (MOST_DEAD,)
-    )
-
+    db.execute("DELETE FROM dead_letters WHERE number <= (SELECT max(number) FROM dead_letters) - ?", (MOST_DEAD,))
