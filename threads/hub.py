@@ -29,6 +29,20 @@ class _Team:
     end: int = -1
     event: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def announce(self, team: uuid.UUID) -> None:
+        """Tells all processes that a team's threads have changed. Changes while a notice is on its way share the next."""
+        self._unannounced.add(team)
+        if self._announcing is None or self._announcing.done():
+            self._announcing = asyncio.create_task(self._announce())
+
+    async def _announce(self) -> None:
+        while self._unannounced:
+            teams, self._unannounced = self._unannounced, set()
+            with suppress(psycopg.Error):  # whoever waits looks for itself every `POLL_SECONDS`
+                await self._store.call(
+                    "SELECT count(threads_announce(team)) FROM unnest(%s::uuid[]) team", (list(teams),)
+                )
+
     def wake(self) -> None:
         self.changes += 1
         self.event.set()
@@ -46,6 +60,8 @@ class Hub:
         self._heard = heard
         self._teams: dict[uuid.UUID, _Team] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._unannounced: set[uuid.UUID] = set()
+        self._announcing: asyncio.Task[None] | None = None
 
     def changes(self, team: uuid.UUID) -> int:
         """How many changes of the team were noticed so far: read it before you read what may have changed."""
@@ -68,11 +84,27 @@ class Hub:
         finally:
             found.waiting -= 1
 
+    def announce(self, team: uuid.UUID) -> None:
+        """Tells all processes that a team's threads have changed. Changes while a notice is on its way share the next."""
+        self._unannounced.add(team)
+        if self._announcing is None or self._announcing.done():
+            self._announcing = asyncio.create_task(self._announce())
+
+    async def _announce(self) -> None:
+        while self._unannounced:
+            teams, self._unannounced = self._unannounced, set()
+            with suppress(psycopg.Error):  # whoever waits looks for itself every `POLL_SECONDS`
+                await self._store.call(
+                    "SELECT count(threads_announce(team)) FROM unnest(%s::uuid[]) team", (list(teams),)
+                )
+
     def wake(self, team: uuid.UUID) -> None:
         self._team(team).wake()
 
     async def close(self) -> None:
         tasks, self._tasks = self._tasks, []
+        if self._announcing is not None:
+            await self._announcing
         for task in tasks:
             task.cancel()
         for task in tasks:

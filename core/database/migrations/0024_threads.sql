@@ -562,11 +562,9 @@ BEGIN
         INSERT INTO thread_feed (team_id, thread_id, from_seq) VALUES (team, t.id, feed_from);
     END IF;
     UPDATE sync_clients SET last_mutation_id = greatest(last_mutation_id, last_id), last_seen = clock_timestamp() WHERE id = client;
-    IF announced THEN
-        PERFORM threads_announce(team);
-    END IF;
+    -- The caller announces it after the commit: transactions that notify commit one after the other.
     RETURN jsonb_build_object('results', to_jsonb(results), 'last_mutation_id', greatest(c.last_mutation_id, last_id),
-        'tasks', to_jsonb(remarks)) || CASE WHEN to_merge IS NULL THEN '{}' ELSE jsonb_build_object('merge', to_merge) END;
+        'changed', announced, 'tasks', to_jsonb(remarks)) || CASE WHEN to_merge IS NULL THEN '{}' ELSE jsonb_build_object('merge', to_merge) END;
 END $$;
 
 -- A thread as its readers see it.
