@@ -48,7 +48,9 @@ class Caller:
     def push(self, mutations: list[dict[str, Any]]) -> None:
         numbered = [{"id": self.last + place, **one} for place, one in enumerate(mutations, 1)]
         self.last += len(mutations)
-        found = self.call("POST", "/sync/push", json.dumps({"protocol": 1, "client": self.client, "mutations": numbered}).encode())
+        found = self.call(
+            "POST", "/sync/push", json.dumps({"protocol": 1, "client": self.client, "mutations": numbered}).encode()
+        )
         if found.count(b'"applied"') != len(mutations):
             raise RuntimeError(f"not applied: {found[:300]!r}")
 
@@ -59,7 +61,13 @@ class Caller:
 
 
 def _message(thread: str) -> dict[str, Any]:
-    return {"thread": thread, "kind": "append", "message": str(uuid.uuid4()), "role": "user", "text": "It adds the tax twice. " * 8}
+    return {
+        "thread": thread,
+        "kind": "append",
+        "message": str(uuid.uuid4()),
+        "role": "user",
+        "text": "It adds the tax twice. " * 8,
+    }
 
 
 def _load(acts: list[Callable[[], None]], seconds: float = SECONDS) -> tuple[float, list[float]]:
@@ -130,7 +138,9 @@ def measure() -> list[dict[str, Any]]:
             acts = [lambda c=c, t=t: c.push([_message(t)]) for c, t in zip(callers, own, strict=True)]
             _load(acts, 1.0)
             single_rate, single = _load(acts)
-            batches = [lambda c=c, t=t: c.push([_message(t) for _ in range(50)]) for c, t in zip(callers, own, strict=True)]
+            batches = [
+                lambda c=c, t=t: c.push([_message(t) for _ in range(50)]) for c, t in zip(callers, own, strict=True)
+            ]
             batch_rate, _ = _load(batches, 3.0)
             shared = callers[0].create()
             batches = [lambda c=c: c.push([_message(shared) for _ in range(50)]) for c in callers[:4]]
