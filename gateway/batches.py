@@ -22,9 +22,10 @@ class Batches(Generic[QuestionT, AnswerT]):
         self._working: asyncio.Task[None] | None = None
 
     async def ask(self, question: QuestionT) -> AnswerT:
-        future: asyncio.Future[AnswerT] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[AnswerT] = loop.create_future()
         self._asked.append((question, future))
-        if self._working is None or self._working.done():
+        if self._working is None or self._working.done() or self._working.get_loop() is not loop:
             self._working = asyncio.create_task(self._work())
         return await future
 

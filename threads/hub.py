@@ -29,20 +29,6 @@ class _Team:
     end: int = -1
     event: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def announce(self, team: uuid.UUID) -> None:
-        """Tells all processes that a team's threads have changed. Changes while a notice is on its way share the next."""
-        self._unannounced.add(team)
-        if self._announcing is None or self._announcing.done():
-            self._announcing = asyncio.create_task(self._announce())
-
-    async def _announce(self) -> None:
-        while self._unannounced:
-            teams, self._unannounced = self._unannounced, set()
-            with suppress(psycopg.Error):  # whoever waits looks for itself every `POLL_SECONDS`
-                await self._store.call(
-                    "SELECT count(threads_announce(team)) FROM unnest(%s::uuid[]) team", (list(teams),)
-                )
-
     def wake(self) -> None:
         self.changes += 1
         self.event.set()
@@ -85,9 +71,9 @@ class Hub:
             found.waiting -= 1
 
     def announce(self, team: uuid.UUID) -> None:
-        """Tells all processes that a team's threads have changed. Changes while a notice is on its way share the next."""
+        """Tells all processes that a team's threads have changed, with one notice for what changes meanwhile."""
         self._unannounced.add(team)
-        if self._announcing is None or self._announcing.done():
+        if self._announcing is None or self._announcing.done() or self._of_another_loop(self._announcing):
             self._announcing = asyncio.create_task(self._announce())
 
     async def _announce(self) -> None:
@@ -111,11 +97,15 @@ class Hub:
             with suppress(asyncio.CancelledError):
                 await task
 
+    @staticmethod
+    def _of_another_loop(task: asyncio.Task[None]) -> bool:
+        return task.get_loop() is not asyncio.get_running_loop()
+
     def _team(self, team: uuid.UUID) -> _Team:
         return self._teams.setdefault(team, _Team())
 
     def _start(self) -> None:
-        if not self._tasks:
+        if not self._tasks or self._of_another_loop(self._tasks[0]):
             self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._poll())]
 
     async def _listen(self) -> None:

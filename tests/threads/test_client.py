@@ -20,7 +20,6 @@ from threads.client.transport import Offline
 from threads.client.writing import enqueue
 from threads.service import Member, ThreadService
 
-
 MakeClient = Callable[..., ThreadClient]
 
 

@@ -350,7 +350,8 @@ def random_step(world: World, chance: random.Random) -> None:
     device = chance.choice(world.devices)
     if not world.threads:
         world.create(device, "team")
-    thread = chance.choice(world.threads)
+    known = [one for one in world.threads if one in device.heads]
+    thread = chance.choice(known if known and chance.random() < 0.8 else world.threads)
     match chance.choices(STEPS, WEIGHTS)[0]:
         case "create":
             world.create(device, chance.choice(("private", "team")))
@@ -367,7 +368,8 @@ def random_step(world: World, chance: random.Random) -> None:
         case "repeat":
             world.repeat(device, chance.random())
         case "share":
-            world.share(thread, chance.choice(("private", "team", "listed")), frozenset(chance.sample(("ann", "bob", "eve"), 2)))
+            names = frozenset(chance.sample(("ann", "bob", "eve"), 2))
+            world.share(thread, chance.choice(("private", "team", "listed")), names)
         case "turn":
             world.turn(device, thread, chance.choice(("claim", "release", "lose", "tool_use", "tool_result")))
         case "late":
@@ -380,5 +382,5 @@ STEPS = (
     *("create", "say", "edit", "delete", "truncate", "rename", "push", "pull", "open", "crash", "repeat", "share"),
     *("turn", "late", "time"),
 )
-WEIGHTS = (2, 10, 8, 2, 1, 2, 12, 12, 6, 1, 3, 3, 5, 3, 1)
+WEIGHTS = (1, 10, 12, 2, 1, 2, 14, 14, 6, 1, 3, 2, 5, 3, 1)
 FATES = ("", "", "", "request", "answer", "twice")

@@ -188,7 +188,7 @@ class Sync:
                 if refused.status != 404:
                     raise
                 with self.store.writing() as db:
-                    query_made = "SELECT 1 FROM pending WHERE thread = ? AND mutation LIKE '%\"kind\": \"create\"%'"
+                    query_made = 'SELECT 1 FROM pending WHERE thread = ? AND mutation LIKE \'%"kind": "create"%\''
                     if db.execute(query_made, (thread,)).fetchone() is not None:
                         return  # it was made here, and the server does not know of it yet
                     purge(db, thread)
