@@ -25,7 +25,7 @@ from core.payload import BadField
 from core.settings import Settings
 from core.signatures import SignatureRefused
 from core.tasks import IllegalMove, TaskNotFound
-from gateway import audit, health, page, slack_endpoint, streams, tasks, timeline, tokens, webhooks
+from gateway import audit, health, page, sessions, slack_endpoint, streams, tasks, timeline, tokens, web, webhooks
 from gateway.bodies import BODY_SECONDS, BoundedBodies
 from gateway.gate import Gate
 from gateway.middleware import Observe, count_refusal
@@ -72,11 +72,14 @@ def create_app(
     app.include_router(slack_endpoint.router)
     app.include_router(health.open_router)
     app.include_router(page.router)
+    app.include_router(sessions.open_router)
+    app.include_router(web.router)
     app.include_router(tasks.router, dependencies=token)
     app.include_router(streams.router, dependencies=token)
     app.include_router(timeline.router, dependencies=token)
     app.include_router(tokens.router, dependencies=token)
     app.include_router(audit.router, dependencies=token)
+    app.include_router(sessions.router, dependencies=token)
     app.include_router(health.router, dependencies=token)
     # The middleware added last is the outermost.
     app.add_middleware(BoundedBodies, gateway=gateway, body_seconds=body_seconds)
