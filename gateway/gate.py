@@ -33,7 +33,7 @@ from gateway.problems import Refused, unavailable
 from gateway.rates import RateLimit
 from gateway.roles import Needed, needed
 from gateway.state import Gateway
-from gateway.web import cookies
+from gateway.web import cookies, render
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -81,7 +81,8 @@ class Gate:
                     return await cookies.to_sign_in(scope)(scope, receive, send)
                 if refused.status_code == 429:
                     await self._hold()
-                return await refused.response()(scope, receive, send)
+                page = render.problem(refused) if cookies.wants_problem_page(scope) else refused.response()
+                return await page(scope, receive, send)
         return await self.app(scope, receive, send)
 
     async def _hold(self) -> None:

@@ -54,6 +54,11 @@ def wants_page(scope: "Scope") -> bool:
     )  # fmt: skip
 
 
+def wants_problem_page(scope: "Scope") -> bool:
+    """Whether a person sees the answer of a refused request: for a page, or to a form."""
+    return is_web(scope["path"]) and not is_open(scope["path"]) and header(scope, b"sec-fetch-mode") == "navigate"
+
+
 def to_sign_in(scope: "Scope") -> Response:
     """Sends a browser without a valid access token to where its refresh token is exchanged, and then back."""
     query = scope["query_string"].decode("latin-1")

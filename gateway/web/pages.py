@@ -117,6 +117,12 @@ def show_task(
     )
 
 
+@router.get(f"{ROOT}/offline")
+def show_offline() -> Response:
+    """What the service worker shows instead of a page that it has no copy of."""
+    return page("offline.html", None)
+
+
 def formatted(text: str) -> str | None:
     """Markdown as HTML that holds no tags, images or scripts of the text's own; None for a text that is too long."""
     return str(_markdown().render(text)) if len(text) <= MARKDOWN_CHARACTERS else None

@@ -3,6 +3,7 @@
 All text from data is hostile and escaped by the templates.
 """
 
+import re
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from fastapi.responses import HTMLResponse
 
 from gateway.callers import Caller
+from gateway.problems import Refused
 from gateway.web.cookies import ROOT, SESSION, SIGN_IN
 from gateway.web.files import files
 
 if TYPE_CHECKING:
     import jinja2
+    import markupsafe
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -44,7 +47,7 @@ def _templates() -> "jinja2.Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(ago=ago, clock=clock, moment=moment, seconds=seconds, plural=plural, capitalize_first=capitalised)
+    found.filters.update(ago=ago, clock=clock, moment=moment, seconds=seconds, plural=plural, capitalize_first=capitalised, ticks=ticks)
     found.globals.update(file=lambda name: files().place(name), root=ROOT, session=SESSION, sign_in=SIGN_IN)
     return found
 
@@ -53,6 +56,25 @@ def page(name: str, caller: Caller | None, status: int = 200, **values: Any) -> 
     """The page of a template. `caller` is None on the pages for signing in."""
     text = _templates().get_template(name).render(caller=caller, now=datetime.now(UTC), **values)
     return HTMLResponse(text, status, headers=HEADERS)
+
+
+def problem(refused: Refused) -> HTMLResponse:
+    """A refusal as a page."""
+    title = _TITLES.get(refused.status_code, "This did not work")
+    text = str(refused.detail)
+    answer = page("problem.html", None, refused.status_code, status=refused.status_code, title=title, message=text)
+    for name, value in (refused.headers or {}).items():
+        answer.headers[name] = value
+    return answer
+
+
+_TITLES = {
+    403: "Your role does not allow this",
+    404: "There is nothing here",
+    409: "Its state does not allow this now",
+    429: "Too many requests",
+    503: "Penstock cannot answer now",
+}
 
 
 def ago(at: datetime, now: datetime) -> str:
@@ -84,6 +106,21 @@ def seconds(length: float) -> str:
 
 def plural(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def ticks(text: str) -> "markupsafe.Markup":
+    """Escaped text in which what stands between backticks is shown as code, and addresses as links."""
+    from markupsafe import Markup, escape
+
+    parts = re.split(r"`([^`\n]{1,200})`|(https?://[^\s<>\"'`]{1,2000}[^\s<>\"'`.,;:)])", text)
+    made = Markup("")
+    for place in range(0, len(parts), 3):
+        made += escape(parts[place])
+        if place + 1 < len(parts) and parts[place + 1] is not None:
+            made += Markup("<code>{}</code>").format(parts[place + 1])
+        elif place + 2 < len(parts) and parts[place + 2] is not None:
+            made += Markup('<a href="{0}" rel="nofollow noopener noreferrer">{0}</a>').format(parts[place + 2])
+    return made
 
 
 def capitalised(text: str) -> str:

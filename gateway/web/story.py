@@ -63,6 +63,10 @@ class Story:
         return self.is_latest and any(one["state"] == "held" for one in self.publications)
 
     @property
+    def is_published(self) -> bool:
+        return any(one["state"] == "published" for one in self.publications)
+
+    @property
     def may_cancel(self) -> bool:
         return not self.task.closed
 
