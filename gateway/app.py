@@ -25,13 +25,27 @@ from core.payload import BadField
 from core.settings import Settings
 from core.signatures import SignatureRefused
 from core.tasks import IllegalMove, TaskNotFound
-from gateway import audit, health, page, sessions, slack_endpoint, streams, tasks, timeline, tokens, web, webhooks
+from gateway import (
+    audit,
+    health,
+    page,
+    sessions,
+    slack_endpoint,
+    streams,
+    tasks,
+    threads,
+    timeline,
+    tokens,
+    web,
+    webhooks,
+)
 from gateway.bodies import BODY_SECONDS, BoundedBodies
 from gateway.gate import Gate
 from gateway.middleware import Observe, count_refusal
 from gateway.problems import Refused, bad_field, unavailable
 from gateway.state import MAX_STREAMS, WORK_THREADS, Gateway
 from gateway.web import cookies, render
+from threads.service import ThreadError
 
 _logger = structlog.get_logger("gateway")
 
@@ -78,6 +92,7 @@ def create_app(
     app.include_router(tasks.router, dependencies=token)
     app.include_router(streams.router, dependencies=token)
     app.include_router(timeline.router, dependencies=token)
+    app.include_router(threads.router, dependencies=token)
     app.include_router(tokens.router, dependencies=token)
     app.include_router(audit.router, dependencies=token)
     app.include_router(sessions.router, dependencies=token)
@@ -102,6 +117,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         registering.cancel()
         with suppress(asyncio.CancelledError):
             await registering
+        await gateway.threads.close()
         gateway.log.close()
         if gateway.issuer is not None:
             gateway.issuer.close()
@@ -149,6 +165,11 @@ def _handle_errors(app: FastAPI, gateway: Gateway) -> None:
     @app.exception_handler(SignatureRefused)
     async def _(request: Request, error: SignatureRefused) -> Response:
         return respond(request, Refused(401, error.code, str(error)))
+
+    @app.exception_handler(ThreadError)
+    async def _(request: Request, error: ThreadError) -> Response:
+        count_refusal(gateway, request.scope, Refused(error.status, error.code, str(error)))
+        return threads.refusal(error)
 
     @app.exception_handler(TaskNotFound)
     async def _(request: Request, error: TaskNotFound) -> Response:

@@ -25,6 +25,13 @@ _RULES = (
     ("POST", rf"{_TASK}/retry", Role.OPERATOR, "task.retry"),
     ("POST", rf"{_TASK}/answer", Role.OPERATOR, "task.answer"),
     ("POST", rf"{_TASK}/approve", Role.OPERATOR, "task.approve"),
+    # What may be done in a thread is its own affair: viewers may add messages where somebody lets them.
+    ("POST", r"/sync/push", Role.VIEWER, "thread.push"),
+    ("POST", r"/threads/join", Role.VIEWER, "thread.join"),
+    ("PUT", rf"/threads/{_ID}/sharing", Role.OPERATOR, "thread.share"),
+    ("POST", rf"/threads/{_ID}/turn", Role.OPERATOR, "thread.turn"),
+    ("POST", rf"/threads/{_ID}/continue", Role.OPERATOR, "thread.continue"),
+    ("PUT", rf"/threads/{_ID}/blobs/[0-9a-f]+", Role.VIEWER, "thread.attach"),
     ("GET", r"/tokens", Role.ADMIN, "token.list"),
     ("POST", r"/tokens", Role.ADMIN, "token.create"),
     ("DELETE", rf"/tokens/{_ID}", Role.ADMIN, "token.revoke"),

@@ -18,6 +18,7 @@ from gateway.metrics import Metrics
 from gateway.rates import RateLimit
 from gateway.scrape import Scraper
 from gateway.team_secrets import TeamWebhooks
+from threads.service import ThreadService
 
 WORK_THREADS = 8
 """Requests that use the database simultaneously; further ones wait."""
@@ -50,6 +51,7 @@ class Gateway:
     team_webhooks: TeamWebhooks = field(init=False)
     scraper: Scraper = field(init=False)
     issuer: Issuer | None = field(init=False, default=None)
+    threads: ThreadService = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -57,6 +59,7 @@ class Gateway:
         self.token_limit = RateLimit(settings.token_rate, settings.token_burst)
         self.sign_in_limit = RateLimit(SIGN_IN_RATE, SIGN_IN_BURST)
         self.scraper = Scraper(settings, self.database)
+        self.threads = ThreadService(self.database.url, self.stopping.is_set)
         self.team_webhooks = TeamWebhooks(settings.secrets_folder, self.database)
         if settings.oidc_issuer is not None:
             self.issuer = Issuer(settings.oidc_issuer, settings.oidc_audience or "")

@@ -20,8 +20,8 @@ from core.questions import find_question, list_answers
 from core.states import TaskState
 from core.tickets import BODY_BYTES, TITLE_CHARACTERS
 from gateway.callers import REQUEST_KEY, acting
-from gateway.cursors import cursor_of, read_cursor
 from gateway.deliveries import IDENTITY, DeliveryAnswer, answer, header
+from gateway.paging import read_cursor, write_cursor
 from gateway.problems import Refused, bad_field, documented, overloaded
 from gateway.state import TheCaller, TheGateway, TheTeam
 from gateway.task_views import TaskDetail, TaskPage, TaskSummary, shortened, summaries, summary
@@ -171,7 +171,7 @@ def list_tasks(
         found = tasks.list_tasks(connection, state=state, source=source, limit=limit + 1, before=before)
         page = found[:limit]
         shown = summaries(connection, page)
-    return TaskPage(tasks=shown, next=cursor_of(page[-1]) if len(found) > limit else None)
+    return TaskPage(tasks=shown, next=write_cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None)
 
 
 @router.get("/tasks/{task_id}", responses=documented(400, 401, 403, 404, 429, 503))

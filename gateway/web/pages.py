@@ -13,7 +13,7 @@ from core.access.roles import Role
 from core.payload import clean
 from core.states import TaskState
 from gateway.callers import Caller
-from gateway.cursors import cursor_of, read_cursor
+from gateway.paging import read_cursor, write_cursor
 from gateway.state import TheCaller, TheGateway
 from gateway.task_views import summaries
 from gateway.web.cookies import ROOT
@@ -62,7 +62,7 @@ def show_tasks(
         ).fetchall()
         team = _team_name(connection, caller)
     kept = {name: value for name, value in (("state", chosen), ("source", source), ("q", words)) if value}
-    following = urlencode({**kept, "cursor": cursor_of(found[PAGE - 1])}) if len(found) > PAGE else ""
+    following = urlencode({**kept, "cursor": write_cursor(found[PAGE - 1].created_at, found[PAGE - 1].id)}) if len(found) > PAGE else ""
     return page(
         "tasks.html",
         caller,
