@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 _ORIGINS = ("github", "gitlab", "gitea", "bitbucket", "jira", "linear", "slack", "generic")
-OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/sessions/refresh", *(f"/webhooks/{origin}" for origin in _ORIGINS)})
+OPEN_PATHS = frozenset(
+    {"/", "/healthz", "/readyz", "/sessions/refresh", *(f"/webhooks/{origin}" for origin in _ORIGINS)}
+)
 _TEAMS_WEBHOOK = re.compile(rf"/webhooks/{TEAM_NAME}/(?:{'|'.join(SENDERS)})")
 
 METRICS_PATH = "/metrics"

@@ -98,9 +98,7 @@ class Page:
 
     def size(self, width: int, height: int = 900, *, dark: bool = False) -> None:
         phone = width < 700
-        self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
-        )
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
         feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[feature])
 
@@ -134,7 +132,9 @@ def chromium(program: str) -> Iterator[Chromium]:
         options += [f"--user-data-dir={profile}", "--no-first-run", "--hide-scrollbars", "--window-size=1280,900"]
         if os.getuid() == 0:
             options.append("--no-sandbox")  # Chromium refuses to have one as root; all pages are our own
-        process = subprocess.Popen([program, *options, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [program, *options, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
             yield Chromium(_port(process, Path(profile) / "DevToolsActivePort"))
         finally:

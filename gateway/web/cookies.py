@@ -56,7 +56,9 @@ def wants_page(scope: "Scope") -> bool:
 
 def wants_problem_page(scope: "Scope") -> bool:
     """Whether a person sees the answer of a refused request: for a page, or to a form."""
-    return is_web(scope["path"]) and not is_open(scope["path"]) and header(scope, b"sec-fetch-mode") == "navigate"
+    path = scope["path"]
+    shown = is_web(path) and not is_open(path) and not path.startswith(f"{API}/")
+    return shown and header(scope, b"sec-fetch-mode") == "navigate"
 
 
 def to_sign_in(scope: "Scope") -> Response:

@@ -73,6 +73,7 @@ def worker() -> Response:
         text = text.replace(f"__{name}__", value)
     headers = {
         "Cache-Control": "no-cache",
+        "Service-Worker-Allowed": ROOT,
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; connect-src 'self'",
     }

@@ -62,7 +62,11 @@ def show_tasks(
         ).fetchall()
         team = _team_name(connection, caller)
     kept = {name: value for name, value in (("state", chosen), ("source", source), ("q", words)) if value}
-    following = urlencode({**kept, "cursor": write_cursor(found[PAGE - 1].created_at, found[PAGE - 1].id)}) if len(found) > PAGE else ""
+    following = (
+        urlencode({**kept, "cursor": write_cursor(found[PAGE - 1].created_at, found[PAGE - 1].id)})
+        if len(found) > PAGE
+        else ""
+    )
     return page(
         "tasks.html",
         caller,

@@ -47,14 +47,16 @@ def _templates() -> "jinja2.Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(ago=ago, clock=clock, moment=moment, seconds=seconds, plural=plural, capitalize_first=capitalised, ticks=ticks)
+    found.filters.update(
+        ago=ago, clock=clock, moment=moment, seconds=seconds, plural=plural, capitalize_first=capitalised, ticks=ticks
+    )
     found.globals.update(file=lambda name: files().place(name), root=ROOT, session=SESSION, sign_in=SIGN_IN)
     return found
 
 
 def page(name: str, caller: Caller | None, status: int = 200, **values: Any) -> HTMLResponse:
     """The page of a template. `caller` is None on the pages for signing in."""
-    text = _templates().get_template(name).render(caller=caller, now=datetime.now(UTC), **values)
+    text = _templates().get_template(name).render(me=caller, now=datetime.now(UTC), **values)
     return HTMLResponse(text, status, headers=HEADERS)
 
 
@@ -62,13 +64,14 @@ def problem(refused: Refused) -> HTMLResponse:
     """A refusal as a page."""
     title = _TITLES.get(refused.status_code, "This did not work")
     text = str(refused.detail)
-    answer = page("problem.html", None, refused.status_code, status=refused.status_code, title=title, message=text)
+    answer = page("problem.html", None, refused.status_code, number=refused.status_code, title=title, message=text)
     for name, value in (refused.headers or {}).items():
         answer.headers[name] = value
     return answer
 
 
 _TITLES = {
+    401: "Your session is over: sign in, and do it again",
     403: "Your role does not allow this",
     404: "There is nothing here",
     409: "Its state does not allow this now",
@@ -112,7 +115,7 @@ def ticks(text: str) -> "markupsafe.Markup":
     """Escaped text in which what stands between backticks is shown as code, and addresses as links."""
     from markupsafe import Markup, escape
 
-    parts = re.split(r"`([^`\n]{1,200})`|(https?://[^\s<>\"'`]{1,2000}[^\s<>\"'`.,;:)])", text)
+    parts = re.split(r"`([^`\n]{1,200})`|(https?://[^\s<>\"'`]{0,2000}[^\s<>\"'`.,;:)])", text)
     made = Markup("")
     for place in range(0, len(parts), 3):
         made += escape(parts[place])

@@ -3,7 +3,7 @@
 import { followList, followTask, refresh } from "./live.mjs";
 import { listen } from "./keyboard.mjs";
 import { describeNet } from "./net.mjs";
-import { owner } from "./session.mjs";
+import { lastRenewal, owner, renew, rendered } from "./session.mjs";
 
 document.documentElement.classList.add("js");
 listen();
@@ -27,6 +27,16 @@ const filters = document.querySelector(".filters");
 if (filters) {
   filters.source.addEventListener("change", () => filters.requestSubmit());
   followList();
+}
+
+for (const form of document.querySelectorAll("form[data-act], form.answer")) {
+  form.addEventListener("submit", async (event) => {
+    // A page that was open for long may have an access token that has expired.
+    if (event.defaultPrevented || Date.now() - Math.max(Date.parse(rendered), lastRenewal()) < 10 * 60_000) return;
+    event.preventDefault();
+    if (await renew().catch(() => false)) form.submit();
+    else describeNet("signed-out");
+  });
 }
 
 const task = document.getElementById("task");

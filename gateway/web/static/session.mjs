@@ -22,12 +22,17 @@ export function call(method, path, body, signal) {
 export async function renew() {
   const asked = Date.now();
   return locked("penstock-renew", async () => {
-    if (Number(localStorage.getItem("penstock-renewed") ?? 0) > asked) return true;
+    if (lastRenewal() > asked) return true;
     const response = await fetch(`${ROOT}/session/renew`, { method: "POST", credentials: "same-origin", redirect: "error" });
     if (response.ok) localStorage.setItem("penstock-renewed", String(Date.now()));
     if (!response.ok && response.status !== 401) throw new Error(`the session cannot be renewed now (${response.status})`);
     return response.ok;
   });
+}
+
+/** When a tab has last renewed the session, in milliseconds; 0 for never. */
+export function lastRenewal() {
+  return Number(localStorage.getItem("penstock-renewed") ?? 0);
 }
 
 export function locked(name, work) {
