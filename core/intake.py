@@ -257,7 +257,9 @@ def receive(
     if isinstance(intent, TicketIntent):
         _store_commands(connection, team_id, source, intent)
         _store_feedback(connection, team_id, source, intent)
-        if (said := _said(intent)) is not None:
+        # A comment that starts a task is part of it already.
+        is_new = not started and decided.state != DeliveryState.DUPLICATE
+        if is_new and (said := _said(intent)) is not None:
             note_answer(connection, team_id, source, _ticket_of(intent), said)
         if intent.look:
             connection.execute(
@@ -410,7 +412,7 @@ def _is_heard(
 
 
 def _said(intent: TicketIntent) -> Said | None:
-    """What might be an answer."""
+    """What might be an answer or a remark."""
     comment = intent.change.comment
     if not intent.says or comment is None or comment.author is None:
         return None

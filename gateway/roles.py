@@ -31,7 +31,7 @@ _RULES = (
     ("PUT", rf"/threads/{_ID}/sharing", Role.OPERATOR, "thread.share"),
     ("POST", rf"/threads/{_ID}/turn", Role.OPERATOR, "thread.turn"),
     ("POST", rf"/threads/{_ID}/continue", Role.OPERATOR, "thread.continue"),
-    ("PUT", rf"/threads/{_ID}/blobs/[0-9a-f]+", Role.VIEWER, "thread.attach"),
+    ("PUT", rf"/threads/{_ID}/blobs/[^/]+", Role.VIEWER, "thread.attach"),
     ("GET", r"/tokens", Role.ADMIN, "token.list"),
     ("POST", r"/tokens", Role.ADMIN, "token.create"),
     ("DELETE", rf"/tokens/{_ID}", Role.ADMIN, "token.revoke"),

@@ -59,7 +59,7 @@ class Gateway:
         self.token_limit = RateLimit(settings.token_rate, settings.token_burst)
         self.sign_in_limit = RateLimit(SIGN_IN_RATE, SIGN_IN_BURST)
         self.scraper = Scraper(settings, self.database)
-        self.threads = ThreadService(self.database.url, self.stopping.is_set)
+        self.threads = ThreadService(self.database, self.stopping.is_set)
         self.team_webhooks = TeamWebhooks(settings.secrets_folder, self.database)
         if settings.oidc_issuer is not None:
             self.issuer = Issuer(settings.oidc_issuer, settings.oidc_audience or "")

@@ -141,6 +141,18 @@ async def take_turn(thread_id: uuid.UUID, wanted: Turn, gateway: TheGateway, cal
     return await gateway.threads.turn(member_of(caller), thread_id, wanted)
 
 
+@router.post("/threads/{thread_id}/continue", responses=WRITES)
+async def go_on(thread_id: uuid.UUID, gateway: TheGateway, caller: TheCaller) -> dict[str, str]:
+    """The thread that goes on where this one ends, begun with a summary of it."""
+    return {"thread": str(await gateway.threads.go_on(member_of(caller), thread_id))}
+
+
+@router.get("/tasks/{task_id}/thread", responses=READS)
+async def thread_of_task(task_id: uuid.UUID, gateway: TheGateway, caller: TheCaller) -> dict[str, str]:
+    """The thread of a task, which shows what is done for it."""
+    return {"thread": str(await gateway.threads.of_task(member_of(caller), task_id))}
+
+
 @router.put(
     "/threads/{thread_id}/blobs/{sha256}",
     status_code=204,

@@ -16,6 +16,7 @@ import structlog
 from threads.store import Store
 
 CHANNEL = "penstock_threads"
+TASKS_CHANNEL = "penstock_thread_tasks"
 POLL_SECONDS = 2.0
 
 _logger = structlog.get_logger("threads")
@@ -35,9 +36,11 @@ class _Team:
 
 
 class Hub:
-    """Used by one event loop. `stopping` ends all waits."""
+    """Used by one event loop. `stopping` ends all waits; `heard` is told of a team and a task whose thread lacks something."""
 
-    def __init__(self, store: Store, stopping: Callable[[], bool], heard: Callable[[uuid.UUID], None]) -> None:
+    def __init__(
+        self, store: Store, stopping: Callable[[], bool], heard: Callable[[uuid.UUID, uuid.UUID], None]
+    ) -> None:
         self._store = store
         self._stopping = stopping
         self._heard = heard
@@ -67,7 +70,6 @@ class Hub:
 
     def wake(self, team: uuid.UUID) -> None:
         self._team(team).wake()
-        self._heard(team)
 
     async def close(self) -> None:
         tasks, self._tasks = self._tasks, []
@@ -90,11 +92,16 @@ class Hub:
                 connection = await self._store.connect()
                 try:
                     await connection.execute(f"LISTEN {CHANNEL}".encode())
+                    await connection.execute(f"LISTEN {TASKS_CHANNEL}".encode())
                     for team in list(self._teams):
                         self.wake(team)
                     async for notice in connection.notifies():
                         with suppress(ValueError):
-                            self.wake(uuid.UUID(notice.payload))
+                            if notice.channel == CHANNEL:
+                                self.wake(uuid.UUID(notice.payload))
+                            else:
+                                team, _, task = notice.payload.partition(" ")
+                                self._heard(uuid.UUID(team), uuid.UUID(task))
                 finally:
                     await connection.close()
             except (psycopg.Error, OSError) as error:

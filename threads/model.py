@@ -120,9 +120,17 @@ class Edit(_Mutation):
     kind: Literal["edit"]
     message: uuid.UUID
     text: Text
-    base: Number
+    base: Number | None = None
+    base_mutation: Number | None = None
     turn: Number | None = None
     resolves: Annotated[list[Number], Field(max_length=20)] | None = None
+
+
+    @model_validator(mode="after")
+    def _built_on(self) -> "Edit":
+        if (self.base is None) == (self.base_mutation is None):
+            raise ValueError("base: a revision, or base_mutation, of what was edited")
+        return self
 
 
 class Delete(_Mutation):
@@ -148,7 +156,7 @@ Mutation = Annotated[Create | Append | Edit | Delete | Truncate | Rename, Field(
 class Push(_Strict):
     """Mutations of one client, numbered without a gap."""
 
-    protocol: int
+    protocol: Annotated[int, Field(json_schema_extra={"const": PROTOCOL})]
     client: uuid.UUID
     mutations: Annotated[list[Mutation], Field(min_length=1, max_length=MOST_MUTATIONS)]
 

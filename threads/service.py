@@ -6,14 +6,19 @@ import json
 import secrets
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from core.database import Database
+from threads.copier import Copier
 from threads.hub import Hub
 from threads.merge import merge_text
-from threads.model import MOST_BLOBS, MOST_MESSAGES, PROTOCOL, Push, Sharing, Turn, stored
+from threads.model import LARGEST, MOST_BLOBS, MOST_MESSAGES, PROTOCOL, Push, Sharing, Turn, stored
 from threads.store import Store
+from threads.summary import Said, summarise
+from threads.tasks import copy_trajectory, ensure_thread
 
 MOST_WAIT = 25.0
 MOST_FEED = 200
@@ -57,9 +62,13 @@ def _no_thread() -> ThreadError:
 class ThreadService:
     """Used by one event loop; connects when the first request needs it."""
 
-    def __init__(self, url: str, stopping: Callable[[], bool] = lambda: False, *, most_messages: int = MOST_MESSAGES) -> None:
-        self.store = Store(url)
-        self.hub = Hub(self.store, stopping, lambda _team: None)
+    def __init__(
+        self, database: Database, stopping: Callable[[], bool] = lambda: False, *, most_messages: int = MOST_MESSAGES
+    ) -> None:
+        self._database = database
+        self.store = Store(database.url)
+        self.copier = Copier(database, stopping)
+        self.hub = Hub(self.store, stopping, self.copier.ask)
         self._most_messages = most_messages
 
     async def push(self, member: Member, push: Push) -> dict[str, Any]:
@@ -84,8 +93,11 @@ class ThreadService:
             if "error" in answer:
                 raise _refused(answer)
             results += answer["results"]
+            for task in answer["tasks"]:
+                self.copier.ask(member.team, uuid.UUID(task))
             wanted = answer.get("merge")
             if wanted is None:
+                await self._go_on(member, results)
                 return {"last_mutation_id": answer["last_mutation_id"], "results": results}
             waiting = [one for one in waiting if one["id"] >= wanted["id"]]
             tries = tries + 1 if str(wanted["id"]) in merged else 1
@@ -169,6 +181,38 @@ class ThreadService:
             raise _refused(answer)
         return answer
 
+    async def go_on(self, member: Member, thread: uuid.UUID) -> uuid.UUID:
+        """The thread that goes on where this one ends, made with a summary of it if there is none yet."""
+        said: list[Said] = []
+        before = LARGEST
+        while len(said) < MOST_MESSAGES:
+            page = json.loads(await self.messages(member, thread, before, 1000))["messages"]
+            if not page:
+                break
+            said = [Said(one["author"], one["role"], one["text"]) for one in page if not one["deleted"]] + said
+            before = page[0]["seq"]
+        text = await asyncio.to_thread(summarise, said)
+        row = await self.store.call(
+            "SELECT threads_continue(%s, %s, %s, %s, %s, %s, %s, %s)",
+            (member.team, member.principal, member.name, member.role, thread, uuid.uuid4(), uuid.uuid4(), text),
+        )
+        if "error" in row[0]:
+            raise _refused(row[0])
+        return uuid.UUID(row[0]["thread"])
+
+    async def _go_on(self, member: Member, results: list[dict[str, Any]]) -> None:
+        for one in results:
+            if one.get("code") == "full" and "continues_in" not in one:
+                with suppress(ThreadError):  # a commenter's message waits for somebody who may
+                    one["continues_in"] = str(await self.go_on(member, uuid.UUID(one["thread"])))
+
+    async def of_task(self, member: Member, task: uuid.UUID) -> uuid.UUID:
+        """The thread of a task. Raises `core.tasks.TaskNotFound`."""
+        found = await asyncio.to_thread(ensure_thread, self._database, member.team, task)
+        await asyncio.to_thread(copy_trajectory, self._database, member.team, task)
+        self.hub.changes(member.team)
+        return found
+
     async def put_blob(self, member: Member, thread: uuid.UUID, digest: bytes, kind: str, content: bytes) -> None:
         row = await self.store.call(
             "SELECT threads_put_blob(%s, %s, %s, %s, %s, %s, %s, %s)",
@@ -185,6 +229,7 @@ class ThreadService:
 
     async def close(self) -> None:
         await self.hub.close()
+        await self.copier.close()
         await self.store.close()
 
     async def _read(self, query: str, values: Sequence[Any]) -> str:

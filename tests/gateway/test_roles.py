@@ -35,6 +35,8 @@ NEEDED = {
     ("POST", "/sync/push"): "viewer",
     ("POST", "/threads/join"): "viewer",
     ("PUT", "/threads/{thread_id}/blobs/{sha256}"): "viewer",
+    ("GET", "/tasks/{task_id}/thread"): "viewer",
+    ("POST", "/threads/{thread_id}/continue"): "operator",
     ("PUT", "/threads/{thread_id}/sharing"): "operator",
     ("POST", "/threads/{thread_id}/turn"): "operator",
     ("POST", "/tasks"): "operator",

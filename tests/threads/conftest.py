@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from core.database import Database
 from core.events import DEFAULT_TEAM
 from threads.model import Push
 from threads.service import Member, ThreadService
@@ -30,8 +31,8 @@ def run() -> Iterator[Run[Any]]:
 
 
 @pytest.fixture
-def service(run: Run[Any], database_url: str) -> Iterator[ThreadService]:
-    made = ThreadService(database_url)
+def service(run: Run[Any], database: Database) -> Iterator[ThreadService]:
+    made = ThreadService(database)
     yield made
     run(made.close())
 

@@ -201,3 +201,23 @@ def test_a_long_poll_answers_when_something_changes(service: ThreadService, run:
     answer, took = run(wait())
     assert [op["body"]["text"] for op in answer["threads"][0]["ops"]] == ["now"] and took < 1
     assert json.loads(run(service.pull(BOB, None, "99999")))["reset"] is True
+
+
+def test_a_full_thread_goes_on_in_one_that_begins_with_a_summary(
+    database: Any, run: Run[Any], pusher: MakePusher
+) -> None:
+    small = ThreadService(database, most_messages=3)
+    ann = Pusher(small, run, ANN)
+    thread = ann.create()
+    for text in ("The invoice total is wrong.", "It adds the tax twice.", "Fixed in the cart module."):
+        ann.say(thread, text)
+    full = ann.say(thread, "One more thing.")[1]
+    assert full["code"] == "full"
+    following = full["continues_in"]
+    assert ann.say(thread, "And another.")[1]["continues_in"] == following
+    said = _texts(small, run, ANN, following)
+    assert "The invoice total is wrong." in said[0] and "Fixed in the cart module." in said[0]
+    assert ann.say(following, "Here then.")[1]["status"] == "applied"
+    assert _ops(small, run, ANN, thread)[-1] ["kind"] == "continued"
+    assert _ops(small, run, ANN, following)[0]["body"]["summary_of"] == thread
+    run(small.close())

@@ -190,13 +190,44 @@ SELECT protect_thread_table('thread_feed', 'true', 'SELECT, INSERT, UPDATE');
 -- How far a task's trajectory has been copied to its thread.
 CREATE TABLE thread_mirrors (
     team_id    uuid NOT NULL REFERENCES teams,
-    thread_id  uuid PRIMARY KEY REFERENCES threads ON DELETE CASCADE,
+    task_id    uuid PRIMARY KEY REFERENCES tasks,
+    thread_id  uuid NOT NULL UNIQUE REFERENCES threads ON DELETE CASCADE,
     attempt    integer NOT NULL DEFAULT 0,
     seq        bigint NOT NULL DEFAULT 0,
-    state      text NOT NULL DEFAULT '',
-    ended      boolean NOT NULL DEFAULT false
+    state      text NOT NULL DEFAULT ''
 );
 SELECT protect_tenant_table('thread_mirrors');
+
+-- What people have said in a task's thread, until the task has it as a remark.
+CREATE TABLE thread_remarks (
+    team_id     uuid NOT NULL REFERENCES teams,
+    thread_id   uuid NOT NULL REFERENCES threads ON DELETE CASCADE,
+    seq         bigint NOT NULL,
+    task_id     uuid NOT NULL,
+    message_id  uuid NOT NULL,
+    PRIMARY KEY (thread_id, seq)
+);
+CREATE INDEX thread_remarks_by_task ON thread_remarks (task_id);
+SELECT protect_thread_table('thread_remarks', 'EXISTS (SELECT FROM threads t WHERE t.id = thread_id)', 'SELECT, INSERT');
+
+-- Whoever copies trajectories to threads is told what there is to copy; it loses nothing with a notice that is lost.
+CREATE FUNCTION thread_announce_task() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    task uuid;
+BEGIN
+    IF TG_TABLE_NAME = 'tasks' THEN
+        task := NEW.id;
+    ELSE
+        task := NEW.task_id;
+    END IF;
+    IF EXISTS (SELECT FROM thread_mirrors WHERE task_id = task) THEN
+        PERFORM pg_notify('penstock_thread_tasks', NEW.team_id || ' ' || task);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER announce_to_thread AFTER INSERT ON trajectory FOR EACH ROW EXECUTE FUNCTION thread_announce_task();
+CREATE TRIGGER announce_to_thread AFTER INSERT OR UPDATE ON plan_revisions FOR EACH ROW EXECUTE FUNCTION thread_announce_task();
+CREATE TRIGGER announce_to_thread AFTER UPDATE OF state ON tasks FOR EACH ROW EXECUTE FUNCTION thread_announce_task();
 
 -- Whom the rest of the transaction stands for.
 CREATE FUNCTION threads_as(team uuid, principal text, team_role text) RETURNS void LANGUAGE sql AS $$
@@ -281,6 +312,9 @@ DECLARE
     op_kind text;
     asked text;
     base_text text;
+    base_seq bigint;
+    plain boolean;
+    remarks uuid[] := '{}';
 BEGIN
     PERFORM threads_as(team, me, team_role);
     first_id := (mutations -> 0 ->> 'id')::bigint;
@@ -398,6 +432,11 @@ BEGIN
                         AND x.id = (m -> 'body' ->> 'tool_use')::uuid;
                 END IF;
                 t.messages := t.messages + 1;
+                IF t.task_id IS NOT NULL AND m ->> 'role' = 'user' AND team_role <> 'viewer' THEN
+                    INSERT INTO thread_remarks (team_id, thread_id, seq, task_id, message_id)
+                        VALUES (team, wanted, next_seq, t.task_id, (m ->> 'message')::uuid);
+                    remarks := array_append(remarks, t.task_id);
+                END IF;
             END IF;
 
         ELSIF asked IN ('edit', 'delete') THEN
@@ -427,25 +466,38 @@ BEGIN
                     'message', 'the message was deleted meanwhile');
             ELSE
                 given := merged -> mid::text;
-                IF (m ->> 'base')::bigint = msg.revision THEN
-                    op_body := jsonb_build_object('id', msg.id, 'text', m -> 'text', 'base', m -> 'base')
+                -- What it was written over: a revision, or what an earlier mutation of this client said, which was
+                -- possibly merged or set aside.
+                base_seq := (m ->> 'base')::bigint;
+                IF m ? 'base_mutation' THEN
+                    SELECT o.seq, coalesce(o.body ->> 'own', o.body ->> 'text'),
+                        o.kind <> 'sibling' AND NOT o.body ? 'own' INTO base_seq, base_text, plain FROM thread_ops o
+                    WHERE o.client_id = client AND o.mutation_id = (m ->> 'base_mutation')::bigint AND o.thread_id = wanted
+                        AND o.kind IN ('append', 'edit', 'sibling') AND o.body ->> 'id' = msg.id::text;
+                ELSE
+                    SELECT o.body ->> 'text', true INTO base_text, plain FROM thread_ops o WHERE o.thread_id = wanted
+                        AND o.seq = base_seq AND o.kind IN ('append', 'edit') AND o.body ->> 'id' = msg.id::text;
+                    -- After a sibling was added, the text is that of an earlier revision.
+                    IF NOT FOUND AND base_seq = msg.revision THEN
+                        base_text := msg.text;
+                        plain := true;
+                    END IF;
+                END IF;
+                IF base_text IS NULL THEN
+                    result := thread_rejected(mid, wanted, 'base', 'what it was written over is no version of this message');
+                ELSIF plain AND base_seq = msg.revision THEN
+                    op_body := jsonb_build_object('id', msg.id, 'text', m -> 'text', 'base', base_seq)
                         || CASE WHEN m ? 'resolves' THEN jsonb_build_object('resolves', m -> 'resolves') ELSE '{}' END;
                 ELSIF (given ->> 'revision')::bigint = msg.revision THEN
+                    op_body := jsonb_build_object('id', msg.id, 'text', m -> 'text', 'base', base_seq);
                     IF given ->> 'text' IS NULL THEN
                         op_kind := 'sibling';
-                        op_body := jsonb_build_object('id', msg.id, 'text', m -> 'text', 'base', m -> 'base');
                     ELSE
-                        op_body := jsonb_build_object('id', msg.id, 'text', given -> 'text', 'base', m -> 'base', 'merged', true);
+                        op_body := op_body || jsonb_build_object('text', given -> 'text', 'own', m -> 'text');
                     END IF;
                 ELSE
-                    SELECT o.body ->> 'text' INTO base_text FROM thread_ops o WHERE o.thread_id = wanted
-                        AND o.seq = (m ->> 'base')::bigint AND o.kind IN ('append', 'edit') AND o.body ->> 'id' = msg.id::text;
-                    IF NOT FOUND THEN
-                        result := thread_rejected(mid, wanted, 'field', 'base is no revision of this message');
-                    ELSE
-                        to_merge := jsonb_build_object('id', mid, 'base', base_text, 'theirs', msg.text, 'revision', msg.revision);
-                        EXIT;
-                    END IF;
+                    to_merge := jsonb_build_object('id', mid, 'base', base_text, 'theirs', msg.text, 'revision', msg.revision);
+                    EXIT;
                 END IF;
                 IF op_kind = 'sibling' THEN
                     UPDATE thread_messages x SET revision = next_seq,
@@ -513,8 +565,8 @@ BEGIN
     IF announced THEN
         PERFORM threads_announce(team);
     END IF;
-    RETURN jsonb_build_object('results', to_jsonb(results), 'last_mutation_id', greatest(c.last_mutation_id, last_id))
-        || CASE WHEN to_merge IS NULL THEN '{}' ELSE jsonb_build_object('merge', to_merge) END;
+    RETURN jsonb_build_object('results', to_jsonb(results), 'last_mutation_id', greatest(c.last_mutation_id, last_id),
+        'tasks', to_jsonb(remarks)) || CASE WHEN to_merge IS NULL THEN '{}' ELSE jsonb_build_object('merge', to_merge) END;
 END $$;
 
 -- A thread as its readers see it.
@@ -829,4 +881,46 @@ CREATE FUNCTION threads_end(team uuid) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM threads_as(team, '', 'viewer');
     RETURN (SELECT s.next_free FROM threads_sequence(team) s);
+END $$;
+
+-- A thread that goes on where `thread` ends: it begins with `summary`. The first call makes it; all give its id.
+CREATE FUNCTION threads_continue(
+    team uuid, me text, shown text, team_role text, thread uuid, fresh uuid, message uuid, summary text
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    t threads;
+    n threads;
+BEGIN
+    PERFORM threads_as(team, me, team_role);
+    PERFORM FROM threads WHERE id = thread FOR NO KEY UPDATE;
+    SELECT * INTO t FROM threads WHERE id = thread;
+    IF NOT FOUND THEN
+        RETURN '{"error": "no-thread"}';
+    ELSIF t.summary_id IS NOT NULL THEN
+        RETURN jsonb_build_object('thread', t.summary_id);
+    ELSIF thread_rank(thread_role(t.id, t.owner, t.visibility)) < 3 THEN
+        RETURN '{"error": "role"}';
+    END IF;
+    INSERT INTO threads (team_id, id, owner, title, visibility, parent_id, head_seq, messages)
+        VALUES (team, fresh, me, t.title, 'private', t.parent_id, 2, 1);
+    -- Who could read and write before can again: whoever continues it shares it as it was.
+    INSERT INTO thread_grants (team_id, thread_id, principal, role)
+        SELECT team, fresh, g.principal, g.role FROM thread_grants g WHERE g.thread_id = thread AND NOT g.by_link
+            AND g.principal <> me
+        UNION SELECT team, fresh, t.owner, 'owner' WHERE t.owner <> me
+        ORDER BY 3 ON CONFLICT (thread_id, principal) DO UPDATE SET role = excluded.role;
+    UPDATE threads SET visibility = CASE WHEN t.visibility = 'team' THEN 'team'
+        WHEN EXISTS (SELECT FROM thread_grants g WHERE g.thread_id = fresh) THEN 'listed' ELSE 'private' END WHERE id = fresh
+        RETURNING * INTO n;
+    PERFORM thread_append_op(n, 1, NULL, NULL, 'create', shown,
+        jsonb_build_object('title', t.title, 'owner', me, 'visibility', n.visibility, 'summary_of', thread));
+    PERFORM thread_append_op(n, 2, NULL, NULL, 'append', shown,
+        jsonb_build_object('id', message, 'role', 'info', 'text', summary, 'body', '{}'::jsonb));
+    INSERT INTO thread_messages (team_id, thread_id, id, seq, revision, role, author, text)
+        VALUES (team, fresh, message, 2, 2, 'info', shown, summary);
+    PERFORM thread_append_op(t, t.head_seq + 1, NULL, NULL, 'continued', shown, jsonb_build_object('thread', fresh));
+    UPDATE threads SET summary_id = fresh, head_seq = head_seq + 1, updated_at = clock_timestamp() WHERE id = thread;
+    INSERT INTO thread_feed (team_id, thread_id, from_seq) VALUES (team, fresh, 1), (team, thread, t.head_seq + 1);
+    PERFORM threads_announce(team);
+    RETURN jsonb_build_object('thread', fresh);
 END $$;
