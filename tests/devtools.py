@@ -69,7 +69,7 @@ class Page:
         end = time.monotonic() + seconds
         while True:
             try:
-                if self.run(f"!!({condition})"):
+                if self.run(f"Promise.resolve({condition}).then(Boolean)"):
                     return
             except PageError as error:
                 if time.monotonic() > end:

@@ -115,6 +115,7 @@ def show_task(
         story=story,
         task=story.task,
         body=formatted(story.task.body),
+        request=uuid.uuid5(task_id, "request"),  # as `threads.tasks` names the message that the issue is
         may_act=caller.role.allows(Role.OPERATOR),
         before=tally(evidence.before if evidence else None),
         after=tally(evidence.after if evidence else None),

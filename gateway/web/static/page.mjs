@@ -13,9 +13,9 @@ if (owner) {
   if (before !== null && before !== owner) await forget(); // another person's pages must not show offline
   localStorage.setItem("penstock-owner", owner);
   const worker = navigator.serviceWorker;
-  const controlled = worker?.controller;
-  worker?.register("/web/worker.js", { scope: "/web" }).then(() => worker.ready).then(() => {
-    if (!controlled) setTimeout(refresh, 500); // so that the first page is kept too
+  if (worker && !worker.controller) worker.addEventListener("controllerchange", () => refresh(), { once: true }); // keeps this page
+  worker?.register("/web/worker.js", { scope: "/web" }).then(() => worker.ready).then(({ active }) => {
+    if (!worker.controller) active.postMessage("claim");
   }).catch(() => {}); // without one, the pages work online
   if (!navigator.onLine) describeNet("offline");
   addEventListener("online", () => { describeNet("online"); refresh(); });

@@ -21,7 +21,7 @@ class Answer extends Error {
 export class Sync {
   /** `call(method, path, body, signal)` resolves to a response; `renew()` to whether the session goes on; `told(what)`
    * hears `changed`, `online`, `offline` and `signed-out`. */
-  constructor(store, { call, renew, told, timer = setTimeout, random = Math.random }) {
+  constructor(store, { call, renew, told, timer = (act, ms) => setTimeout(act, ms), random = Math.random }) {
     Object.assign(this, { store, call, renew, told, timer, random });
     this.stopped = false;
     this.asleep = new Set();
@@ -108,10 +108,11 @@ export class Sync {
   }
 
   async pullOnce() {
-    const { meta, held } = await this.store.read();
+    const { meta } = await this.store.read();
     const query = new URLSearchParams({ client: meta.client, wait: String(meta.cursor ? WAIT_SECONDS : 0) });
     if (meta.cursor) query.set("cursor", meta.cursor);
     const answer = await this.json("GET", `/sync/pull?${query}`);
+    const { held } = await this.store.read(); // now: a thread that is held since has the rest from `follow`
     const here = answer.threads.filter((thread) => held.includes(thread.id));
     const complete = new Map();
     for (const thread of here) complete.set(thread.id, await this.missing(thread, answer.reset));
@@ -160,13 +161,22 @@ export class Sync {
     return { ...emptyThread(id), ...facts(about), head: about.head, messages: page.messages.map(message) };
   }
 
-  /** Begins to keep a thread: reads it once, and then follows it. */
+  /** Begins to keep a thread: reads it, and then what a pull has passed over before it was held. */
   async follow(id) {
     const fresh = await this.fetchThread(id);
     await this.store.change((state) => {
       state.threads.set(id, fresh);
       state.pending = stillPending(state.pending, fresh, state.meta.client);
     });
+    this.told("changed");
+    const { ops } = await this.json("GET", `/threads/${id}/ops?after=${fresh.head}&limit=1000`);
+    await this.store.change((state) => {
+      const copy = state.threads.get(id);
+      const next = copy && foldAll(copy, ops);
+      if (!next) return;
+      state.threads.set(id, next);
+      state.pending = stillPending(state.pending, next, state.meta.client, ops);
+    }, [id]);
     this.told("changed");
   }
 

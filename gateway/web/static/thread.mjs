@@ -53,12 +53,36 @@ export async function startThread(section) {
 
   function render(messages, dead, known) {
     const stays = new Map([...list.children].map((item) => [item.dataset.key, item]));
-    const rows = messages.map((one) => ({ key: `${one.id}:${one.revision}:${one.pending ? 1 : 0}:${one.deleted ? 1 : 0}:${one.siblings.length}`, one }));
+    const rows = [];
+    for (const one of messages) {
+      if (one.id === section.dataset.request) continue; // the issue, which stands above
+      if (one.body?.entry && !one.deleted) { // steps of an attempt that follow each other are one row, which opens
+        const last = rows.at(-1);
+        if (last?.steps) {
+          last.steps.push(one);
+          last.key = `${last.steps[0].id}:${last.steps.length}`;
+        } else {
+          rows.push({ key: `${one.id}:1`, steps: [one], one });
+        }
+      } else {
+        rows.push({ key: `${one.id}:${one.revision}:${one.pending ? 1 : 0}:${one.deleted ? 1 : 0}:${one.siblings.length}`, one });
+      }
+    }
     for (const one of dead) rows.push({ key: `dead:${one.id}:${one.message}`, one: { ...one, author: me, dead: true } });
     const atEnd = innerHeight + scrollY > document.body.scrollHeight - 200;
-    list.replaceChildren(...rows.map(({ key, one }) => stays.get(key) ?? row(key, one, known)));
+    list.replaceChildren(...rows.map(({ key, one, steps }) => stays.get(key) ?? (steps ? stepsRow(key, steps, list) : row(key, one, known))));
     if (!rows.length) list.replaceChildren(element("li", { className: "soft", textContent: thread ? "Nothing was said yet." : "" }));
     if (atEnd && document.activeElement === box) composer.scrollIntoView({ block: "end" });
+  }
+
+  function stepsRow(key, steps, before) {
+    const item = element("li", { className: "message info steps-of" });
+    item.dataset.key = key;
+    const lines = element("ol", {}, ...steps.map((one) => element("li", { textContent: one.text })));
+    const label = steps.length === 1 ? steps[0].text : `${steps.length} steps, the last: ${steps.at(-1).text}`;
+    const opened = [...before.children].some((other) => other.dataset.key?.startsWith(`${steps[0].id}:`) && other.querySelector("details")?.open);
+    item.append(steps.length === 1 ? element("p", { textContent: label }) : element("details", { open: opened }, element("summary", { textContent: label }), lines));
+    return item;
   }
 
   function row(key, one, known) {

@@ -22,6 +22,11 @@ self.addEventListener("activate", (event) => {
   );
 });
 
+// From a page that was still loading when this became active.
+self.addEventListener("message", (event) => {
+  if (event.data === "claim") event.waitUntil(self.clients.claim());
+});
+
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   const address = new URL(request.url);
