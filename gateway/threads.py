@@ -157,7 +157,9 @@ async def thread_of_task(task_id: uuid.UUID, gateway: TheGateway, caller: TheCal
     "/threads/{thread_id}/blobs/{sha256}",
     status_code=204,
     responses=WRITES,
-    openapi_extra={"requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}},
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+    },
 )
 async def put_blob(
     thread_id: uuid.UUID, sha256: Digest, request: Request, gateway: TheGateway, caller: TheCaller

@@ -36,7 +36,7 @@ class _Team:
 
 
 class Hub:
-    """Used by one event loop. `stopping` ends all waits; `heard` is told of a team and a task whose thread lacks something."""
+    """Used by one event loop. `stopping` ends all waits; `heard` is told of tasks whose threads lack something."""
 
     def __init__(
         self, store: Store, stopping: Callable[[], bool], heard: Callable[[uuid.UUID, uuid.UUID], None]
@@ -100,8 +100,8 @@ class Hub:
                             if notice.channel == CHANNEL:
                                 self.wake(uuid.UUID(notice.payload))
                             else:
-                                team, _, task = notice.payload.partition(" ")
-                                self._heard(uuid.UUID(team), uuid.UUID(task))
+                                text, _, task = notice.payload.partition(" ")
+                                self._heard(uuid.UUID(text), uuid.UUID(task))
                 finally:
                     await connection.close()
             except (psycopg.Error, OSError) as error:

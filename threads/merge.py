@@ -51,6 +51,4 @@ def _changes(base: list[str], other: list[str]) -> list[_Change] | None:
     if max(len(old), len(new)) > MOST_LINES:
         return None
     matcher = SequenceMatcher(None, old, new, autojunk=False)
-    return [
-        _Change(head + i, head + j, tuple(new[k:m])) for tag, i, j, k, m in matcher.get_opcodes() if tag != "equal"
-    ]
+    return [_Change(head + i, head + j, tuple(new[k:m])) for tag, i, j, k, m in matcher.get_opcodes() if tag != "equal"]

@@ -125,7 +125,6 @@ class Edit(_Mutation):
     turn: Number | None = None
     resolves: Annotated[list[Number], Field(max_length=20)] | None = None
 
-
     @model_validator(mode="after")
     def _built_on(self) -> "Edit":
         if (self.base is None) == (self.base_mutation is None):

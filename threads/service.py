@@ -1,4 +1,4 @@
-"""The service: pushes, pulls and reads of one installation, for members of teams. Not for HTTP: `gateway.threads` is."""
+"""The service: pushes, pulls and reads of one installation, for members of teams. HTTP is in `gateway.threads`."""
 
 import asyncio
 import hashlib
@@ -75,7 +75,10 @@ class ThreadService:
         """Applies a push and answers each mutation. Raises `ThreadError` 409 `gap`, `client` or `protocol`."""
         if push.protocol != PROTOCOL:
             raise ThreadError(
-                400, "protocol", f"this server speaks version {PROTOCOL} of the protocol: update the client", supported=[PROTOCOL]
+                400,
+                "protocol",
+                f"this server speaks version {PROTOCOL} of the protocol: update the client",
+                supported=[PROTOCOL],
             )
         waiting = [stored(one) for one in push.mutations]
         results: list[dict[str, Any]] = []
@@ -121,7 +124,9 @@ class ThreadService:
                 return str(answer)
 
     async def ops(self, member: Member, thread: uuid.UUID, client: uuid.UUID | None, after: int, most: int) -> str:
-        return await self._read("SELECT threads_ops(%s, %s, %s, %s, %s, %s, %s)", (*member.key, client, thread, after, most))
+        return await self._read(
+            "SELECT threads_ops(%s, %s, %s, %s, %s, %s, %s)", (*member.key, client, thread, after, most)
+        )
 
     async def messages(self, member: Member, thread: uuid.UUID, before: int, most: int) -> str:
         return await self._read("SELECT threads_messages(%s, %s, %s, %s, %s, %s)", (*member.key, thread, before, most))
@@ -222,7 +227,9 @@ class ThreadService:
             raise _refused({"error": row[0]})
 
     async def blob(self, member: Member, thread: uuid.UUID, digest: bytes) -> tuple[str, bytes]:
-        row = await self.store.call("SELECT kind, content FROM threads_blob(%s, %s, %s, %s, %s)", (*member.key, thread, digest))
+        row = await self.store.call(
+            "SELECT kind, content FROM threads_blob(%s, %s, %s, %s, %s)", (*member.key, thread, digest)
+        )
         if row is None or row[1] is None:
             raise ThreadError(404, "no-blob", "the thread has no such attachment")
         return row[0], bytes(row[1])

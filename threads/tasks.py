@@ -41,7 +41,8 @@ def ensure_thread(database: Database, team: uuid.UUID, task_id: uuid.UUID) -> uu
         ).rowcount
         if made:
             connection.execute(
-                "INSERT INTO thread_mirrors (team_id, task_id, thread_id) VALUES (%s, %s, %s)", (team, task_id, identity)
+                "INSERT INTO thread_mirrors (team_id, task_id, thread_id) VALUES (%s, %s, %s)",
+                (team, task_id, identity),
             )
             with _appending(connection, identity) as thread:
                 thread.op("create", {"title": thread.title, "owner": OWNER, "visibility": "team", "task": str(task_id)})
@@ -128,7 +129,9 @@ def deliver_remarks(database: Database, team: uuid.UUID, task_id: uuid.UUID) -> 
 class _Thread:
     """A thread whose row this transaction holds, and to which it appends for the platform."""
 
-    def __init__(self, connection: Connection[Any], identity: uuid.UUID, team: uuid.UUID, title: str, head: int) -> None:
+    def __init__(
+        self, connection: Connection[Any], identity: uuid.UUID, team: uuid.UUID, title: str, head: int
+    ) -> None:
         self._connection = connection
         self._identity = identity
         self._team = team

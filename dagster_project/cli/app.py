@@ -36,6 +36,7 @@ from dagster_project.cli import (
     solve,
     task,
     team,
+    thread,
     tickets,
     token,
     user,
@@ -71,6 +72,7 @@ app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("model-proxy")(model_proxy.model_proxy)
 app.add_typer(task.tasks, name="task")
+app.add_typer(thread.threads, name="thread")
 app.add_typer(organisations.sources, name="index")
 app.add_typer(tickets.tickets, name="tickets")
 app.add_typer(rules.rules, name="rules")

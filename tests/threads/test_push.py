@@ -24,7 +24,9 @@ def _texts(service: ThreadService, run: Run[Any], who: Member, thread: str) -> l
     return [one["text"] for one in found if not one["deleted"]]
 
 
-def test_a_repeated_push_changes_nothing_and_has_the_same_answers(service: ThreadService, run: Run[Any], pusher: MakePusher) -> None:
+def test_a_repeated_push_changes_nothing_and_has_the_same_answers(
+    service: ThreadService, run: Run[Any], pusher: MakePusher
+) -> None:
     ann = pusher(ANN)
     thread = ann.create()
     message = str(uuid.uuid4())
@@ -100,7 +102,9 @@ def test_a_truncation_spares_what_it_never_saw(service: ThreadService, run: Run[
     assert _texts(service, run, ANN, thread) == ["one", "meanwhile"]
 
 
-def test_threads_of_others_are_as_if_they_did_not_exist(service: ThreadService, run: Run[Any], pusher: MakePusher) -> None:
+def test_threads_of_others_are_as_if_they_did_not_exist(
+    service: ThreadService, run: Run[Any], pusher: MakePusher
+) -> None:
     thread = pusher(ANN).create()
     bob = pusher(BOB)
     assert bob.say(thread, "hello")[1]["code"] == "no-thread"
@@ -140,7 +144,9 @@ def test_a_revoked_reader_is_told_to_purge_and_reads_nothing_more(
 
 def test_a_link_opens_a_thread_until_it_expires(service: ThreadService, run: Run[Any], pusher: MakePusher) -> None:
     thread = uuid.UUID(pusher(ANN).create())
-    sharing = Sharing.model_validate({"acl_epoch": 1, "visibility": "link", "link": {"role": "commenter", "hours": 1e-4}})
+    sharing = Sharing.model_validate(
+        {"acl_epoch": 1, "visibility": "link", "link": {"role": "commenter", "hours": 1e-4}}
+    )
     secret = run(service.share(ANN, thread, sharing))["link"]
     assert run(service.join(BOB, secret)) == thread
     start = json.loads(run(service.pull(BOB, None, None)))
@@ -175,7 +181,9 @@ def test_only_the_holder_of_a_turn_writes_as_agent_and_a_lost_one_is_cleaned_up(
     assert second["epoch"] == first["epoch"] + 1
     late = {"turn": first["epoch"], "body": {"tool_use": use}}
     assert ann.say(thread, "found", "tool_result", **late)[1]["code"] == "turn"
-    assert ann.say(thread, "found", "tool_result", turn=second["epoch"], body={"tool_use": use})[1]["code"] == "tool-use"
+    assert (
+        ann.say(thread, "found", "tool_result", turn=second["epoch"], body={"tool_use": use})[1]["code"] == "tool-use"
+    )
     last = _ops(service, run, ANN, thread)[-1]["body"]
     assert (last["role"], last["body"]["tool_use"]) == ("tool_result", use) and last["body"]["error"]
 
@@ -218,6 +226,6 @@ def test_a_full_thread_goes_on_in_one_that_begins_with_a_summary(
     said = _texts(small, run, ANN, following)
     assert "The invoice total is wrong." in said[0] and "Fixed in the cart module." in said[0]
     assert ann.say(following, "Here then.")[1]["status"] == "applied"
-    assert _ops(small, run, ANN, thread)[-1] ["kind"] == "continued"
+    assert _ops(small, run, ANN, thread)[-1]["kind"] == "continued"
     assert _ops(small, run, ANN, following)[0]["body"]["summary_of"] == thread
     run(small.close())

@@ -21,7 +21,13 @@ def _task(database: Database) -> uuid.UUID:
     with database.team(DEFAULT_TEAM) as connection:
         event = request_event(DEFAULT_TEAM, f"test:{uuid.uuid4()}", "/test", "shop", title="Total is wrong")
         return create_task(
-            connection, PostgresLog(database), event=event, source="shop", title="Total is wrong", body="It is 3.", author="zoe"
+            connection,
+            PostgresLog(database),
+            event=event,
+            source="shop",
+            title="Total is wrong",
+            body="It is 3.",
+            author="zoe",
         )
 
 
