@@ -187,11 +187,17 @@ def list_tasks(
         cursor.execute(
             query.encode(),
             {
-                **{"state": state, "source": source, "text": text, "for_person": for_person},
-                **{"at": at, "id": identity, "limit": min(limit, 500)},
+                "state": state, "source": source, "text": text, "for_person": for_person,
+                "at": at, "id": identity, "limit": min(limit, 500),
             },
         )
         return cursor.fetchall()
+
+
+def count_for_person(connection: Connection[Any]) -> int:
+    """How many tasks wait for an answer or for approval."""
+    row = connection.execute(f"SELECT count(*) FROM tasks WHERE {FOR_PERSON}".encode()).fetchone()  # noqa: S608
+    return int(row[0]) if row else 0
 
 
 def move(connection: Connection[Any], identity: uuid.UUID, to: TaskState, reason: str | None = None) -> None:

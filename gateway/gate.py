@@ -1,7 +1,7 @@
 """The gate: middleware that finds out who makes a request, whether they may, and whether they may do so now.
 
-A path needs a token unless it is open (`OPEN_PATHS`, a team's webhook, what the web pages are made of): an API token, one
-of a session, or one of the OIDC issuer that the settings name. Below `/web` it is a session's cookie instead
+A path needs a token unless it is open (`OPEN_PATHS`, a team's webhook, what the web pages are made of): an API token,
+one of a session, or one of the OIDC issuer that the settings name. Below `/web` it is a session's cookie instead
 (`gateway.web.cookies`), and `/web/api/X` is the API's `/X` for the scripts of these pages.
 """
 

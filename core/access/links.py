@@ -21,7 +21,9 @@ def make_link(
 ) -> tuple[str, datetime]:
     """The code of a new link, and when it expires; in a transaction of the team."""
     code = LINK + secrets.token_urlsafe(32)
-    connection.execute("DELETE FROM sign_in_links WHERE team_id = %s AND expires_at < now() - interval '1 day'", (team,))
+    connection.execute(
+        "DELETE FROM sign_in_links WHERE team_id = %s AND expires_at < now() - interval '1 day'", (team,)
+    )
     row = connection.execute(
         "INSERT INTO sign_in_links (team_id, code_sha256, person, role, user_id, expires_at) "
         "VALUES (%s, %s, %s, %s, %s, now() + %s) RETURNING expires_at",

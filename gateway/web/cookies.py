@@ -2,8 +2,8 @@
 
 Both are HttpOnly, SameSite=Strict and sent below `/web` only, so that the API never sees them: the access token with
 each request for a page, the refresh token to `/web/session` alone. What changes something must come from a page of ours
-in two ways: by its `Origin` (or `Sec-Fetch-Site`), and with the session's form token, in the header `Penstock-Form` or in
-the form. Sources: RFC 6265bis (cookies), Fetch Metadata (W3C).
+in two ways: by its `Origin` (or `Sec-Fetch-Site`), and with the session's form token, in the header `Penstock-Form` or
+in the form. Sources: RFC 6265bis (cookies), Fetch Metadata (W3C).
 """
 
 import hmac

@@ -1,4 +1,4 @@
-"""A unified diff as files, hunks and numbered lines, for showing. Any text is taken: what is no diff gives few lines."""
+"""A unified diff as files, hunks and numbered lines, to be shown. Any text is taken; what is no diff gives little."""
 
 import re
 from dataclasses import dataclass

@@ -87,8 +87,7 @@ def show_tasks(
 
 def _counts(connection: Connection[Any]) -> dict[str, int]:
     counts = dict(connection.execute("SELECT state, count(*) FROM tasks GROUP BY state").fetchall())
-    row = connection.execute(f"SELECT count(*) FROM tasks WHERE {tasks.FOR_PERSON}".encode()).fetchone()
-    return {**{str(name): int(count) for name, count in counts.items()}, FOR_PERSON: row[0] if row else 0}
+    return {**{str(name): int(count) for name, count in counts.items()}, FOR_PERSON: tasks.count_for_person(connection)}
 
 
 def _team_name(connection: Connection[Any], caller: Caller) -> str:

@@ -131,7 +131,7 @@ def test_a_person_reads_and_writes_online_and_offline(
     with database.team(DEFAULT_TEAM) as connection:
         connection.execute(
             "INSERT INTO trajectory (team_id, task_id, attempt, seq, epoch, kind, body) "
-            "VALUES (%s, %s, 1, 2, 1, 'begin', '{\"engine\": \"search\", \"seconds\": 60}')",
+            'VALUES (%s, %s, 1, 2, 1, \'begin\', \'{"engine": "search", "seconds": 60}\')',
             (DEFAULT_TEAM, task),
         )
     page.wait("document.getElementById('moments').innerText.includes('begins with the engine search')", "the step", 20)
@@ -173,7 +173,10 @@ def test_a_person_reads_and_writes_online_and_offline(
     page.run("document.querySelector('form[action$=\"/session/end\"] button').click()")
     page.wait("location.pathname === '/web/sign-in'", "the page for signing in")
     assert page.run("caches.keys().then((names) => names.filter((name) => name === 'penstock-pages').length)") == 0
-    assert page.run("indexedDB.databases().then((all) => all.filter((one) => one.name === 'penstock-threads').length)") == 0
+    assert (
+        page.run("indexedDB.databases().then((all) => all.filter((one) => one.name === 'penstock-threads').length)")
+        == 0
+    )
     refused = [one for one in page.problems if "ERR_" not in one and "status of" not in one]
     assert refused == [], "no error of a script, nothing that the policy forbids"
 

@@ -69,7 +69,7 @@ def test_a_search_is_taken_as_it_is_written(enter: Enter, add_task: AddTask) -> 
     add_task("100% of it_all")
     add_task("1000 of it all")
     assert re.findall(r'class="title">([^<]+)', browser.get("/web?q=0%25 of it_").text) == ["100% of it_all"]
-    assert browser.get("/web", **{"X": "y"}).status_code == 200
+    assert browser.get("/web", X="y").status_code == 200
     assert browser.client.get("/web", params={"q": "\x00'\"\\"}, headers=OWN).status_code == 200
 
 
