@@ -3,6 +3,7 @@
 Not for what an answer moves (see `core.questions`), nor for how a running attempt hears it (see `core.remarks`).
 """
 
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +27,7 @@ LEFT JOIN questions q ON q.task_id = t.id AND q.attempt BETWEEN t.attempt - 1 AN
 WHERE t.source = %(source)s
     AND (t.ticket_service, t.ticket_project, t.ticket_key) = (%(service)s, %(project)s, %(key)s)
     AND t.state IN ('queued', 'running', 'waiting')
-    AND (%(at)s::timestamptz IS NULL
+    AND (%(at)s::timestamptz IS NULL OR t.id = %(about)s
         OR coalesce(q.asked_at, t.created_at) <= %(at)s::timestamptz + %(skew)s * interval '1 second')
 ORDER BY t.created_at DESC, q.attempt DESC NULLS LAST LIMIT 1
 """
@@ -48,22 +49,32 @@ class Said:
         return uuid.uuid5(_NAMESPACE, f"{team_id} {place} {self.id}")
 
 
+def only_mentions(text: str) -> bool:
+    """Whether a text says nothing beside names of people."""
+    return not re.sub(r"@[\w.\[\]/-]+", "", text).strip(" \n\t,.:;!")
+
+
 def own_identity(task_id: uuid.UUID, attempt: int, author: str, text: str) -> uuid.UUID:
     """The id of an answer that is no comment: the same person's same answer to the same question is one."""
     return uuid.uuid5(_NAMESPACE, f"{task_id} {attempt} {author}\n{text}")
 
 
 def note_answer(
-    connection: Connection[Any], team_id: uuid.UUID, source: str, ticket: tuple[str, str, str], said: Said
+    connection: Connection[Any],
+    team_id: uuid.UUID,
+    source: str,
+    ticket: tuple[str, str, str],
+    said: Said,
+    about: uuid.UUID | None = None,
 ) -> None:
     """Stores a comment on a ticket (service, project, key) once, if a task there is open. Whether its author may be
-    heard is decided later."""
+    heard is decided later. `about`: the task that this comment starts."""
     connection.execute(
         f"INSERT INTO answers (team_id, id, task_id, author, author_id, trusted, body, url, state) "  # noqa: S608
         f"SELECT a.team_id, %(answer)s, a.id, %(author)s, %(author_id)s, false, %(body)s, %(url)s, 'pending' "
         f"FROM ({_HEARING}) AS a ON CONFLICT (id) DO NOTHING".encode(),
         {
-            **_hearing(source, ticket, said),
+            **_hearing(source, ticket, said, about),
             "answer": said.identity(team_id, " ".join((source, *ticket))),
             "author": said.author[:200],
             "author_id": said.author_id,
@@ -97,8 +108,10 @@ def take_answers(connection: Connection[Any], task_id: uuid.UUID, attempt: int) 
 def find_answers(connection: Connection[Any], task_id: uuid.UUID, attempt: int) -> str:
     """What the text of an attempt has of answers, the oldest first; empty without any."""
     rows = connection.execute(
-        "SELECT author, CASE WHEN observed IS NULL THEN 'answers' ELSE 'says' END, body FROM answers "
-        "WHERE task_id = %s AND state = 'accepted' AND (attempt < %s OR attempt = %s AND observed IS NULL) "
+        "SELECT author, CASE WHEN observed IS NULL AND EXISTS (SELECT FROM questions q "
+        "WHERE q.task_id = answers.task_id AND q.asked_at < received_at) THEN 'answers' ELSE 'says' END, body "
+        "FROM answers WHERE task_id = %s AND state = 'accepted' "
+        "AND (attempt < %s OR attempt = %s AND observed IS NULL) "
         "ORDER BY received_at, id",
         (task_id, attempt, attempt),
     ).fetchall()
@@ -106,7 +119,7 @@ def find_answers(connection: Connection[Any], task_id: uuid.UUID, attempt: int) 
     return text if len(text) <= _ALL_CHARACTERS else text[: _ALL_CHARACTERS - 1] + "…"
 
 
-def _hearing(source: str, ticket: tuple[str, str, str], said: Said) -> dict[str, Any]:
+def _hearing(source: str, ticket: tuple[str, str, str], said: Said, about: uuid.UUID | None = None) -> dict[str, Any]:
     service, project, key = ticket
     return {
         "source": source,
@@ -114,5 +127,6 @@ def _hearing(source: str, ticket: tuple[str, str, str], said: Said) -> dict[str,
         "project": project,
         "key": key,
         "at": said.at,
+        "about": about,
         "skew": _SKEW_SECONDS,
     }

@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from core.answers import Said, is_noted, note_answer
+from core.answers import Said, is_noted, note_answer, only_mentions
 from core.backlog import ANY_NUMBER, Backlog, require_room
 from core.commands import Command
 from core.eventlog.postgres import PostgresLog
@@ -257,10 +257,9 @@ def receive(
     if isinstance(intent, TicketIntent):
         _store_commands(connection, team_id, source, intent)
         _store_feedback(connection, team_id, source, intent)
-        # A comment that starts a task is part of it already.
-        is_new = not started and decided.state != DeliveryState.DUPLICATE
-        if is_new and (said := _said(intent)) is not None:
-            note_answer(connection, team_id, source, _ticket_of(intent), said)
+        if (said := _said(intent)) is not None:
+            about = receipt.task_id if started else None
+            note_answer(connection, team_id, source, _ticket_of(intent), said, about)
         if intent.look:
             connection.execute(
                 "UPDATE sweeps SET next_at = least(next_at, now()) WHERE (team_id, service, project) = (%s, %s, %s)",
@@ -414,9 +413,9 @@ def _is_heard(
 def _said(intent: TicketIntent) -> Said | None:
     """What might be an answer or a remark."""
     comment = intent.change.comment
-    if not intent.says or comment is None or comment.author is None:
-        return None
-    return Said(comment.id, comment.author, comment.author_id, intent.says, comment.url, comment.created_at)
+    if not only_mentions(intent.says) and comment is not None and comment.author is not None:
+        return Said(comment.id, comment.author, comment.author_id, intent.says, comment.url, comment.created_at)
+    return None
 
 
 def _ticket_of(intent: TicketIntent) -> tuple[str, str, str]:

@@ -71,7 +71,7 @@ def test_who_lost_the_lease_hears_nothing_and_takes_nothing_from_the_next_run(ta
 def test_what_is_said_before_a_run_claims_the_attempt_is_part_of_its_text(talk: Waiting) -> None:
     _say(talk, "Look at `total`.")
     attempt = talk.claim()
-    assert attempt.text.body == "Somewhere.\n\nada answers:\n\nLook at `total`."
+    assert attempt.text.body == "Somewhere.\n\nada says:\n\nLook at `total`."
     assert _heard(attempt) == []
 
 
