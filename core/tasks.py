@@ -187,8 +187,13 @@ def list_tasks(
         cursor.execute(
             query.encode(),
             {
-                "state": state, "source": source, "text": text, "for_person": for_person,
-                "at": at, "id": identity, "limit": min(limit, 500),
+                "state": state,
+                "source": source,
+                "text": text,
+                "for_person": for_person,
+                "at": at,
+                "id": identity,
+                "limit": min(limit, 500),
             },
         )
         return cursor.fetchall()

@@ -10,11 +10,13 @@ import re
 import time
 from asyncio import sleep
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import structlog
 from anyio.to_thread import run_sync
+from psycopg import Connection
 from starlette.concurrency import run_in_threadpool
 
 from core.access.audit import Actor, Outcome, record
@@ -27,6 +29,7 @@ from core.access.tokens import check_token
 from core.credentials import TOKEN_PREFIX, token_hash
 from core.events import DEFAULT_TEAM
 from core.team_webhooks import SENDERS
+from gateway.batches import Batches
 from gateway.callers import CALLER_KEY, REQUEST_KEY, Caller
 from gateway.middleware import count_refusal, note
 from gateway.problems import Refused, unavailable
@@ -66,6 +69,7 @@ class Gate:
         settings = gateway.settings
         # Unknown tokens have buckets of their own, so that they cannot push out those of the known ones.
         self._unknown = RateLimit(settings.token_rate, settings.token_burst, most_keys=_MOST_UNKNOWN)
+        self._checks: Batches[str, Caller | None] = Batches(self._check_all)
         self._held = 0
         self._recorded: OrderedDict[tuple[str | None, str], float] = OrderedDict()
 
@@ -149,20 +153,23 @@ class Gate:
             counted = False
         holder = None
         if token.startswith((TOKEN_PREFIX, ACCESS)) and len(token) <= 200:
-            holder = await run_in_threadpool(self._check, token)
+            holder = await self._checks.ask(token)
         if not counted:
             (limit if holder else self._unknown).take(digest)
         if holder is None:
             raise _unauthorised("the token is unknown, expired or revoked")
         return holder
 
-    def _check(self, token: str) -> Caller | None:
+    def _check_all(self, tokens: Sequence[str]) -> list[Caller | None]:
         # The platform's role, since the team is not known yet.
         with self.gateway.database.system() as connection:
-            session = check_access(connection, token) if token.startswith(ACCESS) else None
-            holder = None if token.startswith(ACCESS) else check_token(connection, token)
-        if session is not None:
-            return _of_session(session)
+            return [self._check(connection, token) for token in tokens]
+
+    def _check(self, connection: Connection[Any], token: str) -> Caller | None:
+        if token.startswith(ACCESS):
+            session = check_access(connection, token)
+            return _of_session(session) if session is not None else None
+        holder = check_token(connection, token)
         if holder is None:
             return None
         return Caller(

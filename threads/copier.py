@@ -39,7 +39,9 @@ class Copier:
         self.start()
 
     def start(self) -> None:
-        if self._task is None:
+        if self._task is None or self._task.get_loop() is not asyncio.get_running_loop():
+            self._wake = asyncio.Event()
+            self._wake.set()
             self._task = asyncio.create_task(self._work())
 
     async def close(self) -> None:

@@ -46,6 +46,8 @@ class Hub:
         self._heard = heard
         self._teams: dict[uuid.UUID, _Team] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._unannounced: set[uuid.UUID] = set()
+        self._announcing: asyncio.Task[None] | None = None
 
     def changes(self, team: uuid.UUID) -> int:
         """How many changes of the team were noticed so far: read it before you read what may have changed."""
@@ -68,22 +70,42 @@ class Hub:
         finally:
             found.waiting -= 1
 
+    def announce(self, team: uuid.UUID) -> None:
+        """Tells all processes that a team's threads have changed, with one notice for what changes meanwhile."""
+        self._unannounced.add(team)
+        if self._announcing is None or self._announcing.done() or self._of_another_loop(self._announcing):
+            self._announcing = asyncio.create_task(self._announce())
+
+    async def _announce(self) -> None:
+        while self._unannounced:
+            teams, self._unannounced = self._unannounced, set()
+            with suppress(psycopg.Error):  # whoever waits looks for itself every `POLL_SECONDS`
+                await self._store.call(
+                    "SELECT count(threads_announce(team)) FROM unnest(%s::uuid[]) team", (list(teams),)
+                )
+
     def wake(self, team: uuid.UUID) -> None:
         self._team(team).wake()
 
     async def close(self) -> None:
         tasks, self._tasks = self._tasks, []
+        if self._announcing is not None:
+            await self._announcing
         for task in tasks:
             task.cancel()
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
 
+    @staticmethod
+    def _of_another_loop(task: asyncio.Task[None]) -> bool:
+        return task.get_loop() is not asyncio.get_running_loop()
+
     def _team(self, team: uuid.UUID) -> _Team:
         return self._teams.setdefault(team, _Team())
 
     def _start(self) -> None:
-        if not self._tasks:
+        if not self._tasks or self._of_another_loop(self._tasks[0]):
             self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._poll())]
 
     async def _listen(self) -> None:

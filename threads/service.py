@@ -96,6 +96,8 @@ class ThreadService:
             if "error" in answer:
                 raise _refused(answer)
             results += answer["results"]
+            if answer["changed"]:
+                self.hub.announce(member.team)
             for task in answer["tasks"]:
                 self.copier.ask(member.team, uuid.UUID(task))
             wanted = answer.get("merge")

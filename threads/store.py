@@ -21,13 +21,14 @@ TIMEOUT = 15.0
 
 
 class Store:
-    """Opened by the first call, in the event loop that makes it."""
+    """Opened by the first call, in the event loop that makes it; one loop at a time uses it."""
 
     def __init__(self, url: str, *, connections: int = CONNECTIONS) -> None:
         self.url = url
         self._connections = connections
         self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] | None = None
-        self._lock = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening = asyncio.Lock()
 
     async def call(self, query: str, values: Sequence[Any]) -> Any:
         """The one row that a query gives. All queries may be repeated: after a lost connection it is made once more.
@@ -54,21 +55,24 @@ class Store:
         return connection
 
     async def _open(self) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
-        async with self._lock:
-            if self._pool is None:
-                pool = AsyncConnectionPool(
-                    self.url,
-                    min_size=0,
-                    max_size=self._connections,
-                    max_idle=60,
-                    timeout=TIMEOUT,
-                    kwargs={"autocommit": True, **_OPTIONS},
-                    configure=_become_member,
-                    open=False,
-                )
-                await pool.open()
-                self._pool = pool
-            return self._pool
+        if self._loop is not asyncio.get_running_loop():
+            self._loop, self._pool, self._opening = asyncio.get_running_loop(), None, asyncio.Lock()
+        async with self._opening:
+            if self._pool is not None:
+                return self._pool
+            pool = AsyncConnectionPool(
+                self.url,
+                min_size=0,
+                max_size=self._connections,
+                max_idle=60,
+                timeout=TIMEOUT,
+                kwargs={"autocommit": True, **_OPTIONS},
+                configure=_become_member,
+                open=False,
+            )
+            await pool.open()
+            self._pool = pool
+            return pool
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None

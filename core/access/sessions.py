@@ -139,7 +139,8 @@ _HELD = (
     "FROM session_tokens k JOIN sessions s ON s.id = k.session_id JOIN teams m ON m.id = s.team_id "
     "LEFT JOIN api_tokens a ON a.id = s.token_id LEFT JOIN users u ON u.id = coalesce(s.user_id, a.user_id) "
     "WHERE k.token_sha256 = %s AND k.kind = %s AND k.expires_at > now() AND s.ended_at IS NULL "
-    "AND s.expires_at > now() AND a.revoked_at IS NULL AND (a.expires_at IS NULL OR a.expires_at > now()) AND m.removed_at IS NULL"
+    "AND s.expires_at > now() AND m.removed_at IS NULL "
+    "AND a.revoked_at IS NULL AND (a.expires_at IS NULL OR a.expires_at > now())"
 )
 
 

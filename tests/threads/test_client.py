@@ -1,11 +1,10 @@
 """The client on its file, against the real service: offline, with lost answers, a full disk, two processes."""
 
-import json
 import multiprocessing
 import os
 import sqlite3
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,55 +13,12 @@ from pydantic import ValidationError
 
 from core.events import DEFAULT_TEAM
 from tests.threads.conftest import ANN, BOB, Run
+from tests.threads.transport import DirectTransport
 from threads.client.client import ThreadClient
 from threads.client.store import MOST_PENDING, ClientStore, QueueFull, StorageFull
-from threads.client.transport import Offline, Refused
+from threads.client.transport import Offline
 from threads.client.writing import enqueue
-from threads.model import Push, Sharing
-from threads.service import Member, ThreadError, ThreadService
-
-
-class DirectTransport:
-    """Calls the service as the routes do. `lose` says what becomes of each request: "" (served), "request" (it does not
-    arrive), "answer" (it does, and the answer does not)."""
-
-    def __init__(self, service: ThreadService, run: Run[Any], who: Member) -> None:
-        self.service, self.run, self.who = service, run, who
-        self.lose: Callable[[str], str] = lambda path: ""
-        self.calls: list[str] = []
-
-    def request(
-        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None, wait: float = 0.0
-    ) -> Any:
-        self.calls.append(path)
-        fate = self.lose(path)
-        if fate == "request":
-            raise Offline("the request is lost")
-        try:
-            answer = self.run(self._serve(path, dict(query or {}), body))
-        except ThreadError as error:
-            if fate == "answer":
-                raise Offline("the answer is lost") from error
-            raise Refused(error.status, {"error": str(error), "code": error.code, **error.more}) from error
-        if fate == "answer":
-            raise Offline("the answer is lost")
-        return answer
-
-    async def _serve(self, path: str, query: dict[str, Any], body: Any) -> Any:
-        client = uuid.UUID(query["client"]) if query.get("client") else None
-        if path == "/sync/push":
-            return json.loads(json.dumps(await self.service.push(self.who, Push.model_validate(body))))
-        if path == "/sync/pull":
-            return json.loads(await self.service.pull(self.who, client, query["cursor"]))
-        _, _, thread, *rest = path.split("/")
-        if rest == ["ops"]:
-            return json.loads(
-                await self.service.ops(self.who, uuid.UUID(thread), client, query["after"], query["limit"])
-            )
-        if rest == ["sharing"]:
-            return await self.service.share(self.who, uuid.UUID(thread), Sharing.model_validate(body))
-        return json.loads(await self.service.show(self.who, uuid.UUID(thread)))
-
+from threads.service import Member, ThreadService
 
 MakeClient = Callable[..., ThreadClient]
 
@@ -83,7 +39,7 @@ def transport(client: ThreadClient) -> DirectTransport:
 
 def test_what_is_written_offline_is_shown_at_once_and_arrives_later(make: MakeClient) -> None:
     ann, bob = make(ANN), make(BOB)
-    transport(ann).lose = lambda path: "request"
+    transport(ann).fate = lambda path: "request"
     thread = ann.create("On the train", visibility="team")
     message = ann.say(thread, "one")
     ann.say(thread, "two")
@@ -91,7 +47,7 @@ def test_what_is_written_offline_is_shown_at_once_and_arrives_later(make: MakeCl
     assert ann.snapshot(thread).texts == ["ONE", "two"]
     with pytest.raises(Offline):
         ann.sync.sync()
-    transport(ann).lose = lambda path: ""
+    transport(ann).fate = lambda path: ""
     ann.sync.sync()
     assert ann.sync.waiting() == 0 and not any(one.pending for one in ann.snapshot(thread).messages)
     bob.sync.pull()
@@ -104,10 +60,10 @@ def test_a_lost_answer_repeats_nothing(make: MakeClient) -> None:
     ann = make(ANN)
     thread = ann.create("A thread")
     ann.say(thread, "once")
-    transport(ann).lose = lambda path: "answer" if path == "/sync/push" else ""
+    transport(ann).fate = lambda path: "answer" if path == "/sync/push" else ""
     with pytest.raises(Offline):
         ann.sync.push()
-    transport(ann).lose = lambda path: ""
+    transport(ann).fate = lambda path: ""
     ann.say(thread, "twice")
     ann.sync.sync()
     ann.sync.catch_up(thread)

@@ -3,12 +3,14 @@
 import json
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.threads.conftest import ANN, BOB, EVE, Pusher, Run, member
 from threads.model import Sharing, Turn
+from threads.retention import DAYS, look, prune
 from threads.service import Member, ThreadError, ThreadService
 
 MakePusher = Callable[[Member], Pusher]
@@ -229,3 +231,21 @@ def test_a_full_thread_goes_on_in_one_that_begins_with_a_summary(
     assert _ops(small, run, ANN, thread)[-1]["kind"] == "continued"
     assert _ops(small, run, ANN, following)[0]["body"]["summary_of"] == thread
     run(small.close())
+
+
+def test_a_client_that_was_away_for_30_days_begins_again_and_keeps_what_it_wrote(
+    database: Any, service: ThreadService, run: Run[Any], pusher: MakePusher
+) -> None:
+    ann, bob = pusher(ANN), pusher(BOB)
+    thread = ann.create(visibility="team")
+    start = json.loads(run(service.pull(BOB, bob.client, None)))["cursor"]
+    ann.say(thread, "one")
+    middle = json.loads(run(service.pull(BOB, bob.client, start)))
+    with database.system() as connection:
+        connection.execute("UPDATE thread_feed SET at = now() - interval '31 days'")
+    ann.say(thread, "two")
+    month = datetime.now(UTC) - timedelta(days=DAYS)
+    assert look(database, month).count == prune(database, month) == 2
+    assert json.loads(run(service.pull(BOB, bob.client, start)))["reset"] is True
+    followed = json.loads(run(service.pull(BOB, bob.client, middle["cursor"])))
+    assert [op["body"]["text"] for op in followed["threads"][0]["ops"]] == ["two"]

@@ -188,13 +188,11 @@ class Sync:
                 if refused.status != 404:
                     raise
                 with self.store.writing() as db:
-                    waits = db.execute(
-                        "SELECT 1 FROM pending WHERE thread = ? AND mutation LIKE '%\"create\"%'", (thread,)
-                    )
-                    if waits.fetchone() is None:
-                        purge(db, thread)
-                        raise
-                return
+                    query_made = 'SELECT 1 FROM pending WHERE thread = ? AND mutation LIKE \'%"kind": "create"%\''
+                    if db.execute(query_made, (thread,)).fetchone() is not None:
+                        return  # it was made here, and the server does not know of it yet
+                    purge(db, thread)
+                raise
             with self.store.writing() as db:
                 self._fold(db, thread, page["ops"])
                 if page["acl_epoch"]:

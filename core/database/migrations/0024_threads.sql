@@ -89,7 +89,7 @@ CREATE POLICY of_writer ON threads AS RESTRICTIVE FOR UPDATE TO penstock_member
     USING (thread_role(id, owner, visibility) <> 'reader');
 
 CREATE TABLE thread_ops (
-    team_id      uuid NOT NULL REFERENCES teams,
+    team_id      uuid NOT NULL,
     thread_id    uuid NOT NULL REFERENCES threads ON DELETE CASCADE,
     seq          bigint NOT NULL,
     client_id    uuid,
@@ -109,7 +109,7 @@ CREATE POLICY of_writer ON thread_ops AS RESTRICTIVE FOR INSERT TO penstock_memb
     EXISTS (SELECT FROM threads t WHERE t.id = thread_id AND thread_role(t.id, t.owner, t.visibility) <> 'reader'));
 
 CREATE TABLE thread_messages (
-    team_id      uuid NOT NULL REFERENCES teams,
+    team_id      uuid NOT NULL,
     thread_id    uuid NOT NULL REFERENCES threads ON DELETE CASCADE,
     id           uuid NOT NULL,
     seq          bigint NOT NULL,
@@ -134,7 +134,7 @@ CREATE INDEX thread_messages_open ON thread_messages (thread_id) WHERE open;
 SELECT protect_thread_table('thread_messages', 'EXISTS (SELECT FROM threads t WHERE t.id = thread_id)', 'SELECT, INSERT, UPDATE');
 
 CREATE TABLE thread_blobs (
-    team_id     uuid NOT NULL REFERENCES teams,
+    team_id     uuid NOT NULL,
     thread_id   uuid NOT NULL REFERENCES threads ON DELETE CASCADE,
     sha256      bytea NOT NULL,
     media_type  text NOT NULL CHECK (length(media_type) <= 100),
@@ -156,7 +156,7 @@ SELECT protect_thread_table('sync_clients', 'true', 'SELECT, INSERT, UPDATE');
 
 -- Answers that no op tells: kept until the client shows that it has read them, by pushing what comes after.
 CREATE TABLE sync_outcomes (
-    team_id      uuid NOT NULL REFERENCES teams,
+    team_id      uuid NOT NULL,
     client_id    uuid NOT NULL REFERENCES sync_clients ON DELETE CASCADE,
     mutation_id  bigint NOT NULL,
     outcome      jsonb NOT NULL,
@@ -174,7 +174,7 @@ CREATE TABLE thread_feeds (
 SELECT protect_thread_table('thread_feeds', 'true', 'SELECT, INSERT, UPDATE');
 
 CREATE TABLE thread_feed (
-    team_id      uuid NOT NULL REFERENCES teams,
+    team_id      uuid NOT NULL,
     number       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     thread_id    uuid NOT NULL REFERENCES threads ON DELETE CASCADE,
     from_seq     bigint NOT NULL,           -- of the ops that were appended; greater than the head if none was
@@ -200,7 +200,7 @@ SELECT protect_tenant_table('thread_mirrors');
 
 -- What people have said in a task's thread, until the task has it as a remark.
 CREATE TABLE thread_remarks (
-    team_id     uuid NOT NULL REFERENCES teams,
+    team_id     uuid NOT NULL,
     thread_id   uuid NOT NULL REFERENCES threads ON DELETE CASCADE,
     seq         bigint NOT NULL,
     task_id     uuid NOT NULL,
@@ -409,24 +409,34 @@ BEGIN
             IF m ->> 'role' NOT IN ('user', 'info') AND ((m ->> 'turn')::bigint IS DISTINCT FROM t.turn_epoch
                     OR t.turn_until IS NULL OR t.turn_until <= clock_timestamp()) THEN
                 result := thread_rejected(mid, wanted, 'turn', 'the turn is over: claim one, and begin with what is there now');
-            ELSIF EXISTS (SELECT FROM thread_messages x WHERE x.thread_id = wanted AND x.id = (m ->> 'message')::uuid) THEN
-                result := thread_rejected(mid, wanted, 'exists', 'there is a message with this id');
-            ELSIF m ->> 'role' = 'tool_result' AND NOT EXISTS (SELECT FROM thread_messages x WHERE x.thread_id = wanted
-                    AND x.id = (m -> 'body' ->> 'tool_use')::uuid AND x.open) THEN
-                result := thread_rejected(mid, wanted, 'tool-use', 'the result names no open tool use of this thread');
-            ELSIF m -> 'body' ? 'attachments' AND EXISTS (SELECT FROM jsonb_array_elements(m -> 'body' -> 'attachments') a
-                    WHERE NOT EXISTS (SELECT FROM thread_blobs b WHERE b.thread_id = wanted
-                        AND b.sha256 = decode(a.value ->> 'sha256', 'hex'))) THEN
-                result := thread_rejected(mid, wanted, 'attachment', 'an attachment was not uploaded to this thread');
-            ELSE
-                op_body := jsonb_build_object('id', m -> 'message', 'role', m -> 'role', 'text', m -> 'text',
-                    'body', coalesce(m -> 'body', '{}'));
+            ELSIF m ->> 'role' = 'tool_result' THEN
+                IF NOT EXISTS (SELECT FROM thread_messages x WHERE x.thread_id = wanted
+                        AND x.id = (m -> 'body' ->> 'tool_use')::uuid AND x.open) THEN
+                    result := thread_rejected(mid, wanted, 'tool-use', 'the result names no open tool use of this thread');
+                END IF;
+            END IF;
+            IF result IS NULL AND (m -> 'body') ? 'attachments' THEN
+                IF EXISTS (SELECT FROM jsonb_array_elements(m -> 'body' -> 'attachments') a WHERE NOT EXISTS (
+                        SELECT FROM thread_blobs b WHERE b.thread_id = wanted
+                            AND b.sha256 = decode(a.value ->> 'sha256', 'hex'))) THEN
+                    result := thread_rejected(mid, wanted, 'attachment', 'an attachment was not uploaded to this thread');
+                END IF;
+            END IF;
+            IF result IS NULL THEN
                 INSERT INTO thread_messages (team_id, thread_id, id, seq, revision, role, author, principal, text, body,
                         open, turn, cost, tokens_in, tokens_out)
                     VALUES (team, wanted, (m ->> 'message')::uuid, next_seq, next_seq, m ->> 'role', shown, me,
                         m ->> 'text', coalesce(m -> 'body', '{}'), m ->> 'role' = 'tool_use', (m ->> 'turn')::bigint,
                         (m -> 'body' ->> 'cost')::numeric, (m -> 'body' -> 'tokens' ->> 'in')::bigint,
-                        (m -> 'body' -> 'tokens' ->> 'out')::bigint);
+                        (m -> 'body' -> 'tokens' ->> 'out')::bigint)
+                    ON CONFLICT (thread_id, id) DO NOTHING;
+                IF NOT FOUND THEN
+                    result := thread_rejected(mid, wanted, 'exists', 'there is a message with this id');
+                END IF;
+            END IF;
+            IF result IS NULL THEN
+                op_body := jsonb_build_object('id', m -> 'message', 'role', m -> 'role', 'text', m -> 'text',
+                    'body', coalesce(m -> 'body', '{}'));
                 IF m ->> 'role' = 'tool_result' THEN
                     UPDATE thread_messages x SET open = false WHERE x.thread_id = wanted
                         AND x.id = (m -> 'body' ->> 'tool_use')::uuid;
@@ -543,7 +553,8 @@ BEGIN
         END IF;
 
         IF op_body IS NOT NULL THEN
-            PERFORM thread_append_op(t, next_seq, client, mid, op_kind, shown, op_body);
+            INSERT INTO thread_ops (team_id, thread_id, seq, client_id, mutation_id, kind, author, body, size)
+                VALUES (team, wanted, next_seq, client, mid, op_kind, shown, op_body, length(m::text));
             t.head_seq := next_seq;
             dirty := true;
             announced := true;
@@ -562,11 +573,9 @@ BEGIN
         INSERT INTO thread_feed (team_id, thread_id, from_seq) VALUES (team, t.id, feed_from);
     END IF;
     UPDATE sync_clients SET last_mutation_id = greatest(last_mutation_id, last_id), last_seen = clock_timestamp() WHERE id = client;
-    IF announced THEN
-        PERFORM threads_announce(team);
-    END IF;
+    -- The caller announces it after the commit: transactions that notify commit one after the other.
     RETURN jsonb_build_object('results', to_jsonb(results), 'last_mutation_id', greatest(c.last_mutation_id, last_id),
-        'tasks', to_jsonb(remarks)) || CASE WHEN to_merge IS NULL THEN '{}' ELSE jsonb_build_object('merge', to_merge) END;
+        'changed', announced, 'tasks', to_jsonb(remarks)) || CASE WHEN to_merge IS NULL THEN '{}' ELSE jsonb_build_object('merge', to_merge) END;
 END $$;
 
 -- A thread as its readers see it.

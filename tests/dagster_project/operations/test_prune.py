@@ -22,7 +22,7 @@ from tests.core.test_retention import add_ended_task
 
 ANCIENT = datetime.now(UTC) - timedelta(days=500)
 NAMES = ["runs", "events tasks", "events changes", "events outcomes", "events dead-letters", "trajectories",
-         "model requests", "work folders", "index contents", "model archives"]  # fmt: skip
+         "model requests", "thread changes", "work folders", "index contents", "model archives"]  # fmt: skip
 
 
 @pytest.fixture

@@ -18,5 +18,7 @@ def test_the_modules_do_what_their_tests_say(name: str) -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         pytest.skip(missing)
-    done = subprocess.run([node, "--test", str(SCRIPTS / name)], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [node, "--test", str(SCRIPTS / name)], capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
