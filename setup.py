@@ -18,6 +18,7 @@ setup(
     package_data={
         "": [
             "templates/*.html",
+            "static/*",
             "prompts/*/*.md",
             "site/*.py",
             "inside/*",

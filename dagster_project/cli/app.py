@@ -25,6 +25,7 @@ from dagster_project.cli import (
     migrate,
     model_proxy,
     models,
+    open_page,
     organisations,
     platform,
     prune,
@@ -53,6 +54,7 @@ app = typer.Typer(
 )
 app.command("init")(init.init)
 app.command("up")(platform.up)
+app.command("open")(open_page.open_page)
 app.command("down")(lifecycle.down)
 app.command("status")(lifecycle.status)
 app.command("restart")(lifecycle.restart)

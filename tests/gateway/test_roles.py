@@ -48,6 +48,10 @@ NEEDED = {
     ("POST", "/tokens"): "admin",
     ("DELETE", "/tokens/{token_id}"): "admin",
     ("GET", "/audit"): "admin",
+    ("GET", "/sessions"): "admin",
+    ("POST", "/sessions"): "viewer",
+    ("DELETE", "/sessions/current"): "viewer",
+    ("DELETE", "/sessions/{session_id}"): "admin",
 }
 
 
