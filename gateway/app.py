@@ -25,7 +25,21 @@ from core.payload import BadField
 from core.settings import Settings
 from core.signatures import SignatureRefused
 from core.tasks import IllegalMove, TaskNotFound
-from gateway import audit, health, page, slack_endpoint, streams, tasks, timeline, tokens, webhooks
+from gateway import (
+    audit,
+    health,
+    object_acts,
+    object_page,
+    object_streams,
+    objects,
+    page,
+    slack_endpoint,
+    streams,
+    tasks,
+    timeline,
+    tokens,
+    webhooks,
+)
 from gateway.bodies import BODY_SECONDS, BoundedBodies
 from gateway.gate import Gate
 from gateway.middleware import Observe, count_refusal
@@ -75,6 +89,10 @@ def create_app(
     app.include_router(tasks.router, dependencies=token)
     app.include_router(streams.router, dependencies=token)
     app.include_router(timeline.router, dependencies=token)
+    app.include_router(objects.router, dependencies=token)
+    app.include_router(object_acts.router, dependencies=token)
+    app.include_router(object_streams.router, dependencies=token)
+    app.include_router(object_page.router, dependencies=token)
     app.include_router(tokens.router, dependencies=token)
     app.include_router(audit.router, dependencies=token)
     app.include_router(health.router, dependencies=token)
@@ -99,6 +117,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         with suppress(asyncio.CancelledError):
             await registering
         gateway.log.close()
+        gateway.objects.close()
         if gateway.issuer is not None:
             gateway.issuer.close()
 

@@ -17,12 +17,21 @@ class Needed:
 
 
 _ID = r"(?P<subject>[^/]+)"
+_OBJECT = r"/objects/(?P<subject>[^/]+/[^/]+)"
 _RULES = (
     ("POST", r"/tasks", Role.OPERATOR, "task.create"),
     ("POST", rf"/tasks/{_ID}/cancel", Role.OPERATOR, "task.cancel"),
     ("POST", rf"/tasks/{_ID}/retry", Role.OPERATOR, "task.retry"),
     ("POST", rf"/tasks/{_ID}/answer", Role.OPERATOR, "task.answer"),
     ("POST", rf"/tasks/{_ID}/approve", Role.OPERATOR, "task.approve"),
+    ("POST", rf"{_OBJECT}/-/restore", Role.OPERATOR, "object.restore"),
+    ("POST", rf"{_OBJECT}/-/terminate", Role.OPERATOR, "object.terminate"),
+    ("POST", rf"{_OBJECT}/-/revive", Role.OPERATOR, "object.revive"),
+    ("POST", rf"{_OBJECT}/-/retry", Role.OPERATOR, "object.retry"),
+    ("POST", rf"{_OBJECT}/[a-z][a-z0-9_]*", Role.OPERATOR, "object.call"),
+    ("POST", rf"/object-types/{_ID}/versions", Role.OPERATOR, "object-type.submit"),
+    ("POST", rf"/object-types/{_ID}/back", Role.OPERATOR, "object-type.back"),
+    ("POST", rf"/object-types/{_ID}/promote", Role.OPERATOR, "object-type.promote"),
     ("GET", r"/tokens", Role.ADMIN, "token.list"),
     ("POST", r"/tokens", Role.ADMIN, "token.create"),
     ("DELETE", rf"/tokens/{_ID}", Role.ADMIN, "token.revoke"),

@@ -15,6 +15,7 @@ from core.eventlog.postgres import PostgresLog
 from core.settings import Settings
 from gateway.callers import CALLER_KEY, Caller
 from gateway.metrics import Metrics
+from gateway.object_calls import ObjectCalls
 from gateway.rates import RateLimit
 from gateway.scrape import Scraper
 from gateway.team_secrets import TeamWebhooks
@@ -45,12 +46,14 @@ class Gateway:
     token_limit: RateLimit = field(init=False)
     team_webhooks: TeamWebhooks = field(init=False)
     scraper: Scraper = field(init=False)
+    objects: ObjectCalls = field(init=False)
     issuer: Issuer | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         settings = self.settings
         self.webhook_limit = RateLimit(settings.webhook_rate, settings.webhook_burst)
         self.token_limit = RateLimit(settings.token_rate, settings.token_burst)
+        self.objects = ObjectCalls(settings, self.database)
         self.scraper = Scraper(settings, self.database)
         self.team_webhooks = TeamWebhooks(settings.secrets_folder, self.database)
         if settings.oidc_issuer is not None:

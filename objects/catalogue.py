@@ -102,5 +102,3 @@ def find_spec(connection: Connection[Any], name: str) -> TypeSpec | None:
         return None
     code = read_code(connection, name, row.active_version)
     return spec_of(code) if code else None
-
-

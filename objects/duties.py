@@ -48,6 +48,7 @@ class Duties:
             asyncio.create_task(self._every(0.05, self._events)),
             asyncio.create_task(self._every(LIFECYCLE_SECONDS, self._lifecycle)),
             asyncio.create_task(self._every(HOUSEKEEPING_SECONDS, self._housekeeping)),
+            asyncio.create_task(self._every(PAUSE_SECONDS, self._submissions)),
         ]
 
     async def stop(self) -> None:
@@ -158,6 +159,15 @@ class Duties:
         moved: list[tuple[uuid.UUID, str]] = await node.on_duty(housekeeping.decide_canaries, node.database)
         for team, kind in moved:
             node.handlers.forget(team, kind)
+
+    async def _submissions(self) -> None:
+        node = self._node
+        if node.custom is None:
+            return
+        checked = await node.on_duty(node.custom.check_next, node.database)
+        if checked is not None:
+            node.handlers.forget(*checked)
+        node.custom.tidy()
 
     async def _housekeeping(self) -> None:
         node = self._node

@@ -164,9 +164,14 @@ _TASK_FIELDS = {"source": 200, "title": 500, "body": 50_000}
 
 def checked_key(key: object) -> str:
     """A key that can be stored. Raises `ValueError`."""
-    if not isinstance(key, str) or not key or not key.isprintable() or len(key.encode("utf-8", "replace")) > KEY_BYTES:
-        raise ValueError(f"key: must be a printable text of 1 to {KEY_BYTES} bytes")
-    key.encode()
+    if (
+        not isinstance(key, str)
+        or not key.isprintable()
+        or "/" in key
+        or not 1 <= len(key.encode("utf-8", "replace")) <= KEY_BYTES
+        or key in (".", "..", "-")
+    ):
+        raise ValueError(f"key: must be a printable text of 1 to {KEY_BYTES} bytes without '/'")
     return key
 
 
@@ -177,7 +182,12 @@ def _text(value: object, name: str, most: int) -> str:
 
 
 def _name(value: object) -> str:
-    if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value) <= 60 or value.startswith("message:"):
+    if (
+        not isinstance(value, str)
+        or not value.isprintable()
+        or not 1 <= len(value) <= 60
+        or value.startswith("message:")
+    ):
         raise ValueError("name: must be a printable text of 1 to 60 characters")
     return value
 

@@ -35,11 +35,22 @@ class Handler(Protocol):
     def migrate(self, state: Any, version: int) -> Any:
         """The state that the code of `version` has left, for this version."""
 
+    def downgrade(self, state: Any, version: int) -> Any:
+        """This version's state, for the older `version`. Raises `LookupError` if the code cannot say."""
+
 
 class CustomHandlers(Protocol):
     """Makes handlers of teams' code, which runs in the sandbox (`objects.custom.pool`)."""
 
-    def handler(self, team: uuid.UUID, code: CodeRow, spec: TypeSpec) -> Handler: ...
+    def handler(self, team: uuid.UUID, code: CodeRow, spec: TypeSpec) -> Handler:
+        """Raises `Unavailable`."""
+
+    def check_next(self, database: Database) -> tuple[uuid.UUID, str] | None:
+        """Checks a submitted version, and returns its team and type; None if there is none. Raises `Unavailable`."""
+
+    def tidy(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class NoSuchType(LookupError):

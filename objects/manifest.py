@@ -1,8 +1,8 @@
 """A type's manifest, which comes with its code: methods with the schemas of arguments and answers, and limits.
 
-    {"description": "...", "labels": {"purpose": "billing"}, "initial": {"total": 0}, "shards": 0, "stateless": false,
-     "methods": {"add": {"description": "...", "argument": {SCHEMA}, "answer": {SCHEMA}},
-                 "total": {"reading": true, "answer": {SCHEMA}}}}
+{"description": "...", "labels": {"purpose": "billing"}, "initial": {"total": 0}, "shards": 0, "stateless": false,
+ "methods": {"add": {"description": "...", "argument": {SCHEMA}, "answer": {SCHEMA}},
+             "total": {"reading": true, "answer": {SCHEMA}}}}
 """
 
 import json

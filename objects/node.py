@@ -74,6 +74,7 @@ class ObjectNode:
         self.secret = secrets.token_urlsafe(32)
         self.store = NodeStore(url)
         self.database = Database(url, max_size=4, timeout=5.0)
+        self.custom = custom
         self.handlers = Handlers(self.database, custom)
         self.steps = Steps(self.store, self.handlers, self.id, outside, edge)
         self.address = ""
@@ -123,6 +124,8 @@ class ObjectNode:
             writer.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._duty_threads.shutdown(wait=False, cancel_futures=True)
+        if self.custom is not None:
+            self.custom.close()
         self.store.close()
         self.database.close()
 
@@ -157,7 +160,9 @@ class ObjectNode:
             if held.address not in self._mailboxes and self.steps.drop(held.address) is held:
                 found.append((held.address, held.epoch))
         for first in range(0, len(found), 500):
-            await self.on_duty(lambda some: self.store.release(self.id, some, hibernate=True), found[first : first + 500])
+            await self.on_duty(
+                lambda some: self.store.release(self.id, some, hibernate=True), found[first : first + 500]
+            )
         return len(found)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -228,8 +233,9 @@ class ThreadedNode:
         return asyncio.run_coroutine_threadsafe(waiting(), self._loop).result(120)
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(30)
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(30)
 
     def _run(self, url: str, settings: NodeSettings, more: dict[str, Any]) -> None:
         asyncio.set_event_loop(self._loop)

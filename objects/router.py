@@ -30,7 +30,9 @@ class Node:
 def preferred(nodes: Sequence[Node], address: Address) -> list[Node]:
     """The nodes in the order in which an object would rather be there (highest random weight)."""
     name = f"{address.team}/{address}".encode()
-    return sorted(nodes, key=lambda node: hashlib.blake2b(name, key=node.id.bytes, digest_size=8).digest(), reverse=True)
+    return sorted(
+        nodes, key=lambda node: hashlib.blake2b(name, key=node.id.bytes, digest_size=8).digest(), reverse=True
+    )
 
 
 class Router:
@@ -91,7 +93,11 @@ class Router:
             self._read_at = float("-inf")
             return problem("retry", str(lost))
         # Its second node names a third: the object moves faster than it can be followed.
-        return problem("moved", f"the object is at {reply.owner} now", owner=reply.owner) if reply.code == "moved" else reply
+        return (
+            problem("moved", f"the object is at {reply.owner} now", owner=reply.owner)
+            if reply.code == "moved"
+            else reply
+        )
 
     async def _at(self, node: Node, call: Call) -> Reply:
         """Raises `LinkLost`, also when the node's lease ends while it does not answer."""

@@ -214,13 +214,18 @@ class Steps:
         lost meanwhile."""
         address = held.address
         try:
-            newer = self._handlers.of(address, chosen.version)
-            newer.ready()
+            other = self._handlers.of(address, chosen.version)
+            other.ready()
             before = json.loads(held.state) if held.state is not None else None
-            state = dump(newer.migrate(before, held.code), "the migrated state", MAX_STATE_BYTES)
+            after = (
+                other.migrate(before, held.code) if chosen.version > held.code else self._older(held, handler, chosen)
+            )
+            state = dump(after, "the migrated state", MAX_STATE_BYTES)
         except (Fault, Refused) as fault:
             self._store.fault(address, chosen.version, "migrate", str(fault))
-            _logger.info("an object stays with its version", object=str(address), version=held.code, why=str(fault)[:200])
+            _logger.info(
+                "an object stays with its version", object=str(address), version=held.code, why=str(fault)[:200]
+            )
             return handler, True
         self._edge("migrated")
         version = self._store.migrate(address, self.node, held.epoch, held.version, chosen.version, state)
@@ -228,7 +233,16 @@ class Steps:
             self.drop(address)
             return handler, False
         held.state, held.version, held.code = state, version, chosen.version
-        return newer, True
+        return other, True
+
+    def _older(self, held: Held, handler: Handler, chosen: Chosen) -> Any:
+        """The state for an older version: as the newer one changes it back, else the last one that the older has left."""
+        before = json.loads(held.state) if held.state is not None else None
+        try:
+            return handler.downgrade(before, chosen.version)
+        except (LookupError, Fault, Refused):
+            kept = self._store.last_state(held.address, chosen.version)
+            return before if kept is None else json.loads(kept)
 
     def _step(self, call: Call, held: Held, handler: Handler, method: Method, argument: Any) -> Reply | None:
         began = time.perf_counter()
@@ -276,15 +290,15 @@ class Steps:
         if outcome == "repeat":
             return Reply(said, answer, version, repeated=True)
         if outcome == "mismatch":
-            return problem("call-id", "the call's id was used for another call: a repeat has the same method and argument")
+            return problem(
+                "call-id", "the call's id was used for another call: a repeat has the same method and argument"
+            )
         if outcome == "gone":
             return Reply("gone", "null", version, repeated=True)
         self.drop(call.address)
         return None if outcome == "fenced" else problem("terminated", f"{call.address} was terminated")
 
-    def _message(
-        self, call: Call, held: Held, handler: Handler, method: Method, state: Any, argument: Any
-    ) -> Message:
+    def _message(self, call: Call, held: Held, handler: Handler, method: Method, state: Any, argument: Any) -> Message:
         message = Message(call.method, argument, call.id, time.time(), call.key or call.address.key, call.caller)
         if not method.outside or self._outside is None:
             return message

@@ -23,9 +23,7 @@ CONNECT_SECONDS = 3
 STATEMENT_MILLISECONDS = 10_000
 
 
-LIVING_NODES = (
-    "SELECT id, address, secret, draining FROM object_nodes WHERE lease_until > clock_timestamp() ORDER BY id LIMIT 1000"
-)
+LIVING_NODES = "SELECT id, address, secret, draining FROM object_nodes WHERE lease_until > clock_timestamp() ORDER BY id LIMIT 1000"
 
 
 @dataclass(frozen=True)
@@ -220,6 +218,16 @@ class NodeStore:
             row = connection.execute(
                 "SELECT object_migrate(%s, %s, %s, %s, %s, %s, %s, %s)",
                 (address.team, address.type, address.key, node, epoch, version, code, state),
+            ).fetchone()
+        return row[0] if row else None
+
+    def last_state(self, address: Address, code: int) -> str | None:
+        """The newest state in an object's history that a version of the code has left."""
+        with self.connection() as connection:
+            row = connection.execute(
+                "SELECT state FROM object_history WHERE (team_id, type, key, code_version) = (%s, %s, %s, %s) "
+                "ORDER BY state_version DESC LIMIT 1",
+                (address.team, address.type, address.key, code),
             ).fetchone()
         return row[0] if row else None
 

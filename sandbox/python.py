@@ -16,7 +16,9 @@ from .protocol import Mount
 
 HOME_INSIDE = "/opt/penstock"
 _VENV = f"{HOME_INSIDE}/python"
-_OWN = frozenset({"core", "gateway", "sandbox", "assets", "sensors", "dagster_project", "deploy", "tests", "eval_sets"})
+_OWN = frozenset(
+    {"core", "gateway", "sandbox", "objects", "assets", "sensors", "dagster_project", "deploy", "tests", "eval_sets"}
+)
 _LEFT_OUT = ("__editable__", "__pycache__", "penstock-", "penstock.", "pip", "_virtualenv", "distutils-precedence")
 
 

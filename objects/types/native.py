@@ -27,6 +27,9 @@ class Native:
     def migrate(self, state: Any, version: int) -> Any:
         return state
 
+    def downgrade(self, state: Any, version: int) -> Any:
+        return state
+
 
 def fields(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
     """The schema of a JSON object with these fields and no others."""

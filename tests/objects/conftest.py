@@ -41,7 +41,7 @@ def call() -> Callable[..., Reply]:
         method: str,
         argument: str = "{}",
         *,
-        id: str | None = None,  # noqa: A002
+        id: str | None = None,
         team: uuid.UUID = DEFAULT_TEAM,
         seconds: float = 20.0,
         **more: Any,

@@ -41,6 +41,8 @@ CREATE TABLE object_code (
     scenarios   jsonb NOT NULL DEFAULT '[]',-- the tests that came with it
     state       text NOT NULL DEFAULT 'submitted' CHECK (state IN ('submitted', 'accepted', 'refused')),
     verdict     jsonb,
+    percent     integer NOT NULL DEFAULT 20 CHECK (percent BETWEEN 1 AND 100),  -- of the keys, which get it first
+    checked_by  timestamptz,                -- until then a node is checking it
     author      text NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (team_id, type, version),
