@@ -1,6 +1,7 @@
 """The node of durable objects as a process of the platform, and as a part of a single command."""
 
 import asyncio
+import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +34,6 @@ def serve(settings: Settings, url: str) -> None:
 
 
 async def _serve(settings: Settings, url: str) -> None:
-    import structlog
 
     from objects.duties import Duties
     from objects.model import Unavailable
@@ -42,18 +42,18 @@ async def _serve(settings: Settings, url: str) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    logger = structlog.get_logger("objects")
+    logger = logging.getLogger("objects")
     node = ObjectNode(url, node_settings(settings), custom=TeamCode(settings.sandbox))
     while not ended.is_set():
         try:
             await node.start()
             break
         except Unavailable as error:
-            logger.warning("the node waits for the database", error=str(error))
+            logger.warning("the node waits for the database: %s", error)
             await asyncio.sleep(1)
     duties = Duties(node)
     duties.start()
-    logger.info("listening", address=node.address, node=str(node.id))
+    logger.info("node %s listens on %s", node.id, node.address)
     await ended.wait()
     logger.info("draining")
     await duties.stop()

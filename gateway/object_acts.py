@@ -127,8 +127,8 @@ async def submit_code(
     gateway: TheGateway,
     caller: TheCaller,
 ) -> Submitted:
-    """Submits code for a type of the team's. A node tests it in the sandbox; if the gate lets it out, it serves a share of
-    the keys first, or all of them if it is the first version. The same code again changes nothing."""
+    """Submits code for a type of the team's. A node tests it in the sandbox; if the gate lets it out, it serves a share
+    of the keys first, or all of them if it is the first version. The same code again changes nothing."""
 
     def store() -> Submitted:
         with acting(gateway.database, request, caller, "object-type.submit", type) as connection:

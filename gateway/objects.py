@@ -23,8 +23,8 @@ _FAILURES = documented(400, 401, 403, 404, 409, 422, 429, 503)
 
 
 class ObjectView(BaseModel):
-    """`status` is stored: Created, Active, Hibernating, Failed or Terminated. `shown` says more: also Initializing, Idle,
-    Updating and Terminating."""
+    """`status` is stored: Created, Active, Hibernating, Failed or Terminated. `shown` says more: also Initializing,
+    Idle, Updating and Terminating."""
 
     type: str
     key: str

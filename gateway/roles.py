@@ -28,7 +28,7 @@ _RULES = (
     ("POST", rf"{_OBJECT}/-/terminate", Role.OPERATOR, "object.terminate"),
     ("POST", rf"{_OBJECT}/-/revive", Role.OPERATOR, "object.revive"),
     ("POST", rf"{_OBJECT}/-/retry", Role.OPERATOR, "object.retry"),
-    ("POST", rf"{_OBJECT}/[a-z][a-z0-9_]*", Role.OPERATOR, "object.call"),
+    ("POST", rf"{_OBJECT}/[^/-][^/]*", Role.OPERATOR, "object.call"),
     ("POST", rf"/object-types/{_ID}/versions", Role.OPERATOR, "object-type.submit"),
     ("POST", rf"/object-types/{_ID}/back", Role.OPERATOR, "object-type.back"),
     ("POST", rf"/object-types/{_ID}/promote", Role.OPERATOR, "object-type.promote"),

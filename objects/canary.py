@@ -1,8 +1,8 @@
-"""Moves between versions of a type: a new one serves a share of the keys first, takes over when it does no worse than the
-old one, and goes back, by command or by itself, when its errors rise.
+"""Moves between versions of a type: a new one serves a share of the keys first, takes over when it does no worse than
+the old one, and goes back, by command or by itself, when its errors rise.
 
-The decision is a pure function of counts. Counted are steps that failed by the code's fault, not refusals and not failures
-of the platform.
+The decision is a pure function of counts. Counted are steps that failed by the code's fault, not refusals and not
+failures of the platform.
 """
 
 import uuid
@@ -127,7 +127,8 @@ def go_back(connection: Connection[Any], team: uuid.UUID, kind: str, why: str) -
     row = connection.execute(
         "UPDATE object_types SET active_version = CASE WHEN canary_version IS NULL THEN previous_version "
         "ELSE active_version END, previous_version = CASE WHEN canary_version IS NULL THEN NULL "
-        "ELSE previous_version END, canary_version = NULL, canary_percent = 0, changed_at = clock_timestamp(), reason = %s "
+        "ELSE previous_version END, canary_version = NULL, canary_percent = 0, "
+        "changed_at = clock_timestamp(), reason = %s "
         "WHERE team_id = %s AND type = %s AND (canary_version IS NOT NULL AND active_version IS NOT NULL "
         "OR canary_version IS NULL AND previous_version IS NOT NULL) RETURNING active_version",
         (f"went back: {why}"[:1000], team, kind),

@@ -47,8 +47,8 @@ class CodeRow:
 
 
 _TYPE = (
-    "SELECT type, builtin, labels, active_version, previous_version, canary_version, canary_percent, changed_at, reason "
-    "FROM object_types"
+    "SELECT type, builtin, labels, active_version, previous_version, canary_version, canary_percent, changed_at, "
+    "reason FROM object_types"
 )
 _CODE = (
     "SELECT type, version, sha256, source, manifest, scenarios, state, verdict, author, created_at FROM object_code "

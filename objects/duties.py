@@ -1,9 +1,10 @@
-"""What a node does beside running calls: its lease, alarms and messages, subscriptions, hibernation, and what a team's types
-need (canaries, tasks that objects ask for). Each duty is a loop that outlives any error of the database.
+"""What a node does beside running calls: its lease, alarms and messages, subscriptions, hibernation, and what a team's
+types need (canaries, tasks that objects ask for). Each duty is a loop that outlives any error of the database.
 """
 
 import asyncio
 import json
+import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,6 @@ from contextlib import suppress
 from datetime import UTC
 
 import psycopg
-import structlog
 
 from objects import housekeeping
 from objects.model import CALL_SECONDS, Call, Reply, Unavailable
@@ -19,7 +19,7 @@ from objects.node import ObjectNode
 from objects.store import Due
 from objects.subscriptions import Subscriptions
 
-_logger = structlog.get_logger("objects")
+_logger = logging.getLogger("objects")
 
 AT_ONCE = 32
 """Alarms and messages that a node has on the way at once."""
@@ -41,7 +41,11 @@ class Duties:
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._node.steps.alarms_set = lambda: loop.call_soon_threadsafe(self._alarm_set.set)
+
+        def alarm_set() -> None:
+            loop.call_soon_threadsafe(self._alarm_set.set)
+
+        self._node.steps.alarms_set = alarm_set
         self._tasks = [
             asyncio.create_task(self._lease()),
             asyncio.create_task(self._every(0.0, self._alarms)),
@@ -66,10 +70,10 @@ class Duties:
                 await duty()
                 await asyncio.sleep(seconds)
             except (Unavailable, psycopg.Error, ConnectionError) as error:
-                _logger.warning("a duty of the node waits", duty=duty.__name__, error=type(error).__name__)
+                _logger.warning("a duty of the node waits: %s, %s", duty.__name__, type(error).__name__)
                 await asyncio.sleep(PAUSE_SECONDS)
             except Exception:
-                _logger.exception("a duty of the node failed by a bug", duty=duty.__name__)
+                _logger.exception("a duty of the node failed by a bug: %s", duty.__name__)
                 await asyncio.sleep(5 * PAUSE_SECONDS)
 
     async def _lease(self) -> None:
@@ -78,7 +82,7 @@ class Duties:
             try:
                 await self._node.renew()
             except Unavailable as error:
-                _logger.warning("the node's lease is not renewed", error=str(error))
+                _logger.warning("the node's lease is not renewed: %s", error)
 
     # alarms and messages
 
@@ -143,9 +147,7 @@ class Duties:
                     continue
                 counts = reply.code not in _PLATFORM
                 reason = f"{reply.code}: {json.loads(reply.body).get('error', '')}"
-                if not await node.on_duty(
-                    lambda event=event: self._subscriptions.failed(one, event, reason, counts=counts)
-                ):
+                if not await node.on_duty(self._subscriptions.failed, one, event, reason, counts):
                     break  # the next events wait for this one
             else:
                 await node.on_duty(self._subscriptions.advance, one)

@@ -1,8 +1,8 @@
 """What a step wants done, checked and turned into what its commit stores.
 
-Effects are dictionaries with a `kind`: emit, alarm, cancel, send, subscribe, unsubscribe, task, terminate; of trusted types
-also blob and drop_blob. All commit with the state or not at all. An event's effect on another object's state happens
-exactly once; what is done in the outside world happens at least once, with a key to dedupe by.
+Effects are dictionaries with a `kind`: emit, alarm, cancel, send, subscribe, unsubscribe, task, terminate; of trusted
+types also blob and drop_blob. All commit with the state or not at all. An event's effect on another object's state
+happens exactly once; what is done in the outside world happens at least once, with a key to dedupe by.
 """
 
 import base64
@@ -28,8 +28,8 @@ _Effect = Mapping[str, Any]
 
 
 class Effects:
-    """Collects the effects of one step. Raises `Fault` for one that is malformed, `Refused` for a call that leads back to an
-    object it came from, or too far."""
+    """Collects the effects of one step. Raises `Fault` for one that is malformed, `Refused` for a call that leads back
+    to an object it came from, or too far."""
 
     def __init__(self, call: Call, incarnation: int, *, trusted: bool) -> None:
         self._call = call

@@ -1,4 +1,5 @@
-"""Decides whether code of a type is let out: a pure function of the evidence that was measured about exactly that code."""
+"""Decides whether code of a type is let out: a pure function of the evidence that was measured about exactly that
+code."""
 
 import hashlib
 import json

@@ -1,4 +1,5 @@
-"""How a node finds the code of an object: the types that come with Penstock, and those of a team, with their versions."""
+"""How a node finds the code of an object: the types that come with Penstock, and those of a team, with their
+versions."""
 
 import hashlib
 import threading
@@ -18,8 +19,8 @@ MOST_TYPES = 2000
 
 
 class Handler(Protocol):
-    """A version of a type that can run steps. Methods raise `Refused`, `Fault` and `Unavailable`; none keeps anything of an
-    object. Called from several threads."""
+    """A version of a type that can run steps. Methods raise `Refused`, `Fault` and `Unavailable`; none keeps anything
+    of an object. Called from several threads."""
 
     @property
     def spec(self) -> TypeSpec: ...

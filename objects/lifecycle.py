@@ -1,7 +1,7 @@
 """What people see of objects and do to them: lists, states as shown, history, going back, terminating, trying again.
 
-Each function works in the caller's transaction of a team. Whatever changes an object raises its epoch, so that a step that
-runs meanwhile commits nothing.
+Each function works in the caller's transaction of a team. Whatever changes an object raises its epoch, so that a step
+that runs meanwhile commits nothing.
 """
 
 import uuid
@@ -96,8 +96,8 @@ def calls_of(connection: Connection[Any], kind: str, key: str, limit: int = 20) 
     """The last answers, newest first."""
     return _rows(
         connection,
-        "SELECT at, call_id, method, outcome, left(answer, 2000) AS answer, state_version, code_version, seconds, caller "
-        "FROM object_calls WHERE (type, key) = (%s, %s) ORDER BY state_version DESC, at DESC LIMIT %s",
+        "SELECT at, call_id, method, outcome, left(answer, 2000) AS answer, state_version, code_version, seconds, "
+        "caller FROM object_calls WHERE (type, key) = (%s, %s) ORDER BY state_version DESC, at DESC LIMIT %s",
         (kind, key, limit),
     )
 
@@ -105,7 +105,8 @@ def calls_of(connection: Connection[Any], kind: str, key: str, limit: int = 20) 
 def faults_of(connection: Connection[Any], kind: str, key: str, limit: int = 20) -> list[dict[str, Any]]:
     return _rows(
         connection,
-        "SELECT at, code_version, what, reason FROM object_faults WHERE (type, key) = (%s, %s) ORDER BY id DESC LIMIT %s",
+        "SELECT at, code_version, what, reason FROM object_faults WHERE (type, key) = (%s, %s) "
+        "ORDER BY id DESC LIMIT %s",
         (kind, key, limit),
     )
 
@@ -157,8 +158,8 @@ def restore(connection: Connection[Any], team: uuid.UUID, kind: str, key: str, v
 def terminate(
     connection: Connection[Any], team: uuid.UUID, kind: str, key: str, reason: str, *, drain: bool = False
 ) -> bool:
-    """Ends an object for good: state, history, alarms, subscriptions and blobs are deleted, the row stays as a tombstone.
-    With `drain` a step that runs ends first. False if it was ended before. Raises `NotFound`."""
+    """Ends an object for good: state, history, alarms, subscriptions and blobs are deleted, the row stays as a
+    tombstone. With `drain` a step that runs ends first. False if it was ended before. Raises `NotFound`."""
     row = connection.execute(
         "SELECT status FROM objects WHERE (type, key) = (%s, %s) FOR NO KEY UPDATE", (kind, key)
     ).fetchone()
@@ -199,8 +200,8 @@ def revive(connection: Connection[Any], team: uuid.UUID, kind: str, key: str) ->
 
 
 def try_again(connection: Connection[Any], team: uuid.UUID, kind: str, key: str) -> int:
-    """Lets a Failed object be made ready at its next call, and tells it again of what was given up (dead letters). Returns
-    how many of those there were. Raises `NotFound` and `Conflict`."""
+    """Lets a Failed object be made ready at its next call, and tells it again of what was given up (dead letters).
+    Returns how many of those there were. Raises `NotFound` and `Conflict`."""
     _living(connection, kind, key)
     connection.execute(
         "UPDATE objects SET status = CASE WHEN status = 'Failed' THEN CASE WHEN state IS NULL THEN 'Created' "

@@ -1,7 +1,7 @@
 """What a durable object is: its address, the messages it gets, and the result of one step.
 
-A handler is a function of state and message: `handle(state, message)` gives a `Step`. It keeps nothing between calls; what
-it wants done in the world is in the step's effects, which commit together with the state.
+A handler is a function of state and message: `handle(state, message)` gives a `Step`. It keeps nothing between calls;
+what it wants done in the world is in the step's effects, which commit together with the state.
 """
 
 import hashlib
@@ -48,7 +48,8 @@ class Refused(Exception):
 
 
 class Fault(Exception):
-    """A step failed by its handler's fault: it raised, lied about the protocol, or exceeded a limit. Nothing changed."""
+    """A step failed by its handler's fault: it raised, lied about the protocol, or exceeded a limit. Nothing
+    changed."""
 
 
 class Unavailable(Exception):
@@ -67,8 +68,8 @@ class Address:
 
 @dataclass(frozen=True)
 class Method:
-    """`reading`: it changes nothing, and may be called by GET. `outside`: before the step, the platform does something in
-    the world for it (trusted types only)."""
+    """`reading`: it changes nothing, and may be called by GET. `outside`: before the step, the platform does something
+    in the world for it (trusted types only)."""
 
     reading: bool = False
     argument: Schema = field(default_factory=dict)
@@ -148,8 +149,8 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """How a call ended. `code` is ok, refused or the short name of what is wrong; `body` is the JSON of the answer, or of
-    `{"code", "error"}`. `version` is the state's after it."""
+    """How a call ended. `code` is ok, refused or the short name of what is wrong; `body` is the JSON of the answer, or
+    of `{"code", "error"}`. `version` is the state's after it."""
 
     code: str
     body: str

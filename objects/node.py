@@ -1,12 +1,13 @@
 """A node: the process that runs objects. It takes calls over TCP (`objects.wire`), one at a time for each object.
 
-Its lease in `object_nodes` says that it lives. When it is asked to stop it drains: it takes no new objects, ends the steps
-that run, and gives up what it holds, so that other nodes go on at once.
+Its lease in `object_nodes` says that it lives. When it is asked to stop it drains: it takes no new objects, ends the
+steps that run, and gives up what it holds, so that other nodes go on at once.
 """
 
 import asyncio
 import hmac
 import json
+import logging
 import secrets
 import threading
 import time
@@ -17,8 +18,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import structlog
-
 from core.database import Database
 from objects.handlers import CustomHandlers, Handlers
 from objects.model import Address, Call, Reply, Unavailable, problem
@@ -27,7 +26,7 @@ from objects.steps import Outside, Steps
 from objects.store import NodeStore
 from objects.wire import LINE_BYTES, read_call, write_reply
 
-_logger = structlog.get_logger("objects")
+_logger = logging.getLogger("objects")
 _T = TypeVar("_T")
 
 THREADS = 8

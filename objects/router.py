@@ -1,7 +1,8 @@
 """Finds the node that runs an object, and calls it there.
 
 Rendezvous hashing says which node an object would rather be at; the object's row says where it is. A call is forwarded
-once, to the node that its first one names. What is lost on the way is called again under the same id, until its deadline.
+once, to the node that its first one names. What is lost on the way is called again under the same id, until its
+deadline.
 """
 
 import asyncio
@@ -36,8 +37,8 @@ def preferred(nodes: Sequence[Node], address: Address) -> list[Node]:
 
 
 class Router:
-    """`read_nodes` lists the living nodes, or raises `Unavailable`; `wake` is asked to start one if there is none. `here` runs calls
-    of the node that this process is."""
+    """`read_nodes` lists the living nodes, or raises `Unavailable`; `wake` is asked to start one if there is none.
+    `here` runs calls of the node that this process is."""
 
     def __init__(
         self,

@@ -1,12 +1,13 @@
-"""Tests that come with a type: scenarios, as data, so that they judge a handler in any language from outside the sandbox.
+"""Tests that come with a type: scenarios, as data, so that they judge a handler in any language from outside the
+sandbox.
 
     {"name": "adds up", "steps": [{"call": "add", "argument": {"amount": 2}, "answer": {"total": 2}},
                                   {"restart": true},
                                   {"call": "take", "argument": {"amount": 9}, "refused": "too-much"}],
      "state": {"total": 2}}
 
-`answer`: the answer is exactly this; `includes`: it has at least these fields. `restart`: the process is replaced, so that
-only the state is left.
+`answer`: the answer is exactly this; `includes`: it has at least these fields. `restart`: the process is replaced, so
+that only the state is left.
 """
 
 from collections.abc import Mapping

@@ -177,7 +177,7 @@ def _of_kind(kind: str, schema: Schema) -> list[Any]:
         return [(items * 5)[:size] for size in dict.fromkeys((least, min(most, max(least, 3))))]
     parts: Mapping[str, Schema] = schema.get("properties", {})
     required = schema.get("required", ())
-    values = {name: examples(part) for name, part in parts.items()}
-    longest = max((len(found) for found in values.values()), default=1)
-    whole = [{name: found[turn % len(found)] for name, found in values.items()} for turn in range(min(longest, 4))]
-    return [{name: values[name][0] if name in values else "a" for name in required}, *whole]
+    fields = {name: examples(part) for name, part in parts.items()}
+    longest = max((len(found) for found in fields.values()), default=1)
+    whole = [{name: found[turn % len(found)] for name, found in fields.items()} for turn in range(min(longest, 4))]
+    return [{name: fields[name][0] if name in fields else "a" for name in required}, *whole]

@@ -1,10 +1,11 @@
 """Runs the steps of objects on one node: claim, handle, commit.
 
-Synchronous; `objects.node` sees to it that no two steps of an object run at once in its process. Nothing here is needed for
-safety across nodes: that is the epoch, which each commit names.
+Synchronous; `objects.node` sees to it that no two steps of an object run at once in its process. Nothing here is needed
+for safety across nodes: that is the epoch, which each commit names.
 """
 
 import json
+import logging
 import threading
 import time
 import uuid
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import psycopg
-import structlog
 
 from objects.effects import Effects
 from objects.handlers import Chosen, Handler, Handlers, NoSuchType
@@ -36,7 +36,7 @@ from objects.schemas import DoesNotFit, check
 from objects.store import NodeStore
 from objects.types.native import Native
 
-_logger = structlog.get_logger("objects")
+_logger = logging.getLogger("objects")
 
 TRIES = 3
 """Of a step that finds that its object has gone elsewhere meanwhile."""
@@ -210,8 +210,8 @@ class Steps:
         return held
 
     def _move(self, held: Held, handler: Handler, chosen: Chosen) -> tuple[Handler, bool]:
-        """Gives the object the version that it should have. If that fails, it stays with its own; False if the object was
-        lost meanwhile."""
+        """Gives the object the version that it should have. If that fails, it stays with its own; False if the object
+        was lost meanwhile."""
         address = held.address
         try:
             other = self._handlers.of(address, chosen.version)
@@ -223,9 +223,7 @@ class Steps:
             state = dump(after, "the migrated state", MAX_STATE_BYTES)
         except (Fault, Refused) as fault:
             self._store.fault(address, chosen.version, "migrate", str(fault))
-            _logger.info(
-                "an object stays with its version", object=str(address), version=held.code, why=str(fault)[:200]
-            )
+            _logger.info("%s stays with version %d of its code: %s", address, held.code, str(fault)[:200])
             return handler, True
         self._edge("migrated")
         version = self._store.migrate(address, self.node, held.epoch, held.version, chosen.version, state)
@@ -236,7 +234,8 @@ class Steps:
         return other, True
 
     def _older(self, held: Held, handler: Handler, chosen: Chosen) -> Any:
-        """The state for an older version: as the newer one changes it back, else the last one that the older has left."""
+        """The state for an older version: as the newer one changes it back, else the last one that the older has
+        left."""
         before = json.loads(held.state) if held.state is not None else None
         try:
             return handler.downgrade(before, chosen.version)

@@ -23,7 +23,10 @@ CONNECT_SECONDS = 3
 STATEMENT_MILLISECONDS = 10_000
 
 
-LIVING_NODES = "SELECT id, address, secret, draining FROM object_nodes WHERE lease_until > clock_timestamp() ORDER BY id LIMIT 1000"
+LIVING_NODES = (
+    "SELECT id, address, secret, draining FROM object_nodes WHERE lease_until > clock_timestamp() ORDER BY id "
+    "LIMIT 1000"
+)
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class NodeStore:
     def nodes(self) -> list[tuple[uuid.UUID, str, str, bool]]:
         """Id, address, secret and whether it drains, of each node whose lease runs."""
         with self.connection() as connection:
-            return list(connection.execute(LIVING_NODES).fetchall())  # type: ignore[arg-type]
+            return list(connection.execute(LIVING_NODES).fetchall())
 
     def forget_dead_nodes(self) -> None:
         """Removes nodes whose lease ended an hour ago."""

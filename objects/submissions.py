@@ -92,8 +92,8 @@ def take_unchecked(connection: Connection[Any]) -> tuple[uuid.UUID, str, int] | 
 
 
 def conclude(connection: Connection[Any], team: uuid.UUID, code: CodeRow, verdict: Verdict) -> None:
-    """Stores the verdict about a version, and lets it out if it passed: to all if it is the first, else to its share of the
-    keys. In a transaction of the team. Does nothing if the version was concluded before, or its hash is another."""
+    """Stores the verdict about a version, and lets it out if it passed: to all if it is the first, else to its share of
+    the keys. In a transaction of the team. Does nothing if the version was concluded before, or its hash is another."""
     done = connection.execute(
         "UPDATE object_code SET state = %s, verdict = %s, checked_by = NULL "
         "WHERE (type, version, sha256, state) = (%s, %s, %s, 'submitted') RETURNING percent",
@@ -123,7 +123,8 @@ def conclude(connection: Connection[Any], team: uuid.UUID, code: CodeRow, verdic
     connection.execute(
         "UPDATE object_types SET active_version = coalesce(active_version, %(version)s), "
         "canary_version = CASE WHEN active_version IS NULL THEN NULL ELSE %(version)s END, "
-        "canary_percent = CASE WHEN active_version IS NULL THEN 0 ELSE %(percent)s END, changed_at = clock_timestamp(), "
+        "canary_percent = CASE WHEN active_version IS NULL THEN 0 ELSE %(percent)s END, "
+        "changed_at = clock_timestamp(), "
         "reason = CASE WHEN active_version IS NULL THEN 'the first version' ELSE %(why)s END, labels = %(labels)s "
         "WHERE team_id = %(team)s AND type = %(type)s",
         {

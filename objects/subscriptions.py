@@ -1,8 +1,8 @@
 """Events of the log as messages to the objects that subscribe to them.
 
-A subscription's offset moves in the transaction that commits the step which an event caused, so each event has its effect
-on the object's state exactly once. What the step then does in the outside world happens at least once, with a key to dedupe
-by (`Message.id`). Also turns the tasks that objects ask for into tasks.
+A subscription's offset moves in the transaction that commits the step which an event caused, so each event has its
+effect on the object's state exactly once. What the step then does in the outside world happens at least once, with a
+key to dedupe by (`Message.id`). Also turns the tasks that objects ask for into tasks.
 """
 
 import json
@@ -58,7 +58,8 @@ class Subscriptions:
         with self._database.system() as connection:
             rows = connection.execute(
                 "SELECT topic FROM object_subscriptions UNION SELECT %s WHERE EXISTS (SELECT FROM event_log "
-                "WHERE topic = %s AND log_offset IS NULL) OR %s < (SELECT next_offset FROM log_topics WHERE topic = %s)",
+                "WHERE topic = %s AND log_offset IS NULL) "
+                "OR %s < (SELECT next_offset FROM log_topics WHERE topic = %s)",
                 (TOPIC, TOPIC, self._tasks_from if self._tasks_from is not None else -1, TOPIC),
             ).fetchall()
         topics = [str(row[0]) for row in rows]
@@ -98,7 +99,7 @@ class Subscriptions:
                 (batch.end, batch.address.team, batch.address.type, batch.address.key, batch.topic),
             )
 
-    def failed(self, batch: Batch, event: Heard, reason: str, *, counts: bool) -> bool:
+    def failed(self, batch: Batch, event: Heard, reason: str, counts: bool) -> bool:
         """Notes that an event could not be told. The sixth time it becomes a dead letter of the object's, and True is
         returned: the next event may follow."""
         address = batch.address
@@ -106,8 +107,8 @@ class Subscriptions:
         with self._database.system() as connection:
             row = connection.execute(
                 "UPDATE object_subscriptions SET tries = tries + %s, last_error = %s, "
-                "claimed_until = clock_timestamp() + make_interval(secs => CASE WHEN %s THEN 2 ^ (tries + 1) ELSE 1 END) "
-                "WHERE (team_id, type, key, topic) = (%s, %s, %s, %s) RETURNING tries",
+                "claimed_until = clock_timestamp() + make_interval(secs => CASE WHEN %s THEN 2 ^ (tries + 1) ELSE 1 "
+                "END) WHERE (team_id, type, key, topic) = (%s, %s, %s, %s) RETURNING tries",
                 (int(counts), reason[:1000], counts, *which),
             ).fetchone()
             if row is None:
@@ -130,7 +131,8 @@ class Subscriptions:
     # tasks
 
     def _take_tasks(self) -> None:
-        """Starts the tasks that objects ask for. An event that is read again starts nothing: it is the delivery's id."""
+        """Starts the tasks that objects ask for. An event that is read again starts nothing: it is the delivery's
+        id."""
         if self._tasks_from is None:
             with self._database.system() as connection:
                 row = connection.execute(

@@ -1,5 +1,5 @@
-"""How routers and nodes talk: lines of JSON over TCP. The first line holds the node's secret, each other line one call, and
-each answer the number of its call; they may come in any order.
+"""How routers and nodes talk: lines of JSON over TCP. The first line holds the node's secret, each other line one call,
+and each answer the number of its call; they may come in any order.
 
 A node's address and secret are in its row of the database: whoever may read that may call it.
 """
@@ -82,7 +82,8 @@ class Link:
         try:
             self._writer.write(json.dumps({"number": number, **write_call(call)}).encode() + b"\n")
             await self._writer.drain()
-            return await future
+            reply: Reply = await future
+            return reply
         except (ConnectionError, RuntimeError) as error:
             raise LinkLost("the connection to the node ended") from error
         finally:

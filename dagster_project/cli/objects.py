@@ -432,6 +432,9 @@ def node() -> None:
     from dagster_project.runtime import open_runtime
 
     settings = load_settings()
+    if settings.database_url is not None:
+        serve(settings, settings.database_url.get_secret_value())
+        return
     with open_runtime(settings) as runtime:
         serve(settings, runtime.database_url)
 

@@ -1,8 +1,8 @@
 """Tries code in the sandbox before it is let out: its own scenarios, and a conformance suite made from its manifest.
 
-The suite asks what the platform's promises need: answers fit their schemas, a repeated step answers alike, only the state
-survives a restart, methods that read change nothing, hostile arguments end no process. It judges from outside, by the
-protocol, so that code cannot report its own tests as passed.
+The suite asks what the platform's promises need: answers fit their schemas, a repeated step answers alike, only the
+state survives a restart, methods that read change nothing, hostile arguments end no process. It judges from outside, by
+the protocol, so that code cannot report its own tests as passed.
 """
 
 import json
@@ -35,8 +35,8 @@ from sandbox.protocol import Sandbox
 NOW = 1_700_000_000.0
 MOST_EXAMPLES = 6
 _HOSTILE: tuple[Any, ...] = (
-    None, True, -1, 2**63, 1e308, "", "x" * 100_000, "\N{RIGHT-TO-LEFT OVERRIDE}'; DROP TABLE objects; --", [], [[[[]]]],
-    {"__proto__": {}}, {"": None},
+    None, True, -1, 2**63, 1e308, "", "x" * 100_000, "\N{RIGHT-TO-LEFT OVERRIDE}'; DROP TABLE objects; --",
+    [], [[[[]]]], {"__proto__": {}}, {"": None},
 )  # fmt: skip
 TOTAL_SECONDS = 120.0
 TRIAL_SECONDS = 3.0
@@ -111,8 +111,8 @@ _NOBODY = uuid.UUID(int=0)
 
 
 def try_code(sandbox: Sandbox, workspace: Path, code: CodeRow, states: tuple[tuple[Any, int], ...] = ()) -> Evidence:
-    """Everything that the gate wants to know. `states` are copies of states of living objects, with the versions of their
-    code: `migrate` must take them. Raises `Unavailable`."""
+    """Everything that the gate wants to know. `states` are copies of states of living objects, with the versions of
+    their code: `migrate` must take them. Raises `Unavailable`."""
     began = time.monotonic()
     trial = Trial(sandbox, workspace, code)
     checks: list[Check] = []
@@ -224,7 +224,7 @@ def _restart(trial: Trial, code: CodeRow) -> Check:
     for restarts in (False, True):
         state, outcomes = trial.spec.initial, []
         trial.restart()
-        for number, (name, method, argument) in enumerate(_calls(trial.spec)):
+        for number, (name, _, argument) in enumerate(_calls(trial.spec)):
             if number >= 12:
                 break
             try:

@@ -1,12 +1,11 @@
 """Checks submitted code, one version at a time, and lets out what the gate passes."""
 
 import json
+import logging
 import tempfile
 import uuid
 from pathlib import Path
 from typing import Any
-
-import structlog
 
 from core.database import Database
 from objects.catalogue import CodeRow, read_code
@@ -16,7 +15,7 @@ from objects.model import Unavailable
 from objects.submissions import conclude, take_unchecked
 from sandbox.protocol import Sandbox
 
-_logger = structlog.get_logger("objects")
+_logger = logging.getLogger("objects")
 
 COPIES = 5
 """States of living objects that a new version's `migrate` is tried on."""
@@ -37,12 +36,12 @@ def check_next(database: Database, sandbox: Sandbox) -> tuple[uuid.UUID, str] | 
     try:
         evidence = _tried(sandbox, code, states)
     except Unavailable as error:  # another node, or this one later, takes it up again
-        _logger.warning("submitted code is not checked now", type=kind, version=version, error=str(error)[:300])
+        _logger.warning("version %d of %s is not checked now: %s", version, kind, str(error)[:300])
         return None
     verdict = judge(code.sha256, evidence)
     with database.team(team) as connection:
         conclude(connection, team, code, verdict)
-    _logger.info("code was checked", type=kind, version=version, passed=verdict.passed, seconds=evidence.seconds)
+    _logger.info("version %d of %s: %s", version, kind, "passed" if verdict.passed else "refused")
     return team, kind
 
 

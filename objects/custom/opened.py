@@ -1,9 +1,9 @@
-"""The sandbox of a node, opened when the first code of a team is to run, so that a node without any costs nothing more."""
+"""The sandbox of a node, opened when the first code of a team is to run, so that a node without any costs nothing
+more."""
 
+import logging
 import threading
 import uuid
-
-import structlog
 
 from core.database import Database
 from objects.catalogue import CodeRow
@@ -13,7 +13,7 @@ from objects.model import TypeSpec, Unavailable
 from sandbox import open_sandbox
 from sandbox.protocol import Sandbox, SandboxUnavailable
 
-_logger = structlog.get_logger("objects")
+_logger = logging.getLogger("objects")
 
 
 class TeamCode:

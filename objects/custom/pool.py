@@ -1,9 +1,11 @@
-"""Warm processes for handlers of teams: kept for a version of a type that was just used, and one without any code in store.
+"""Warm processes for handlers of teams: kept for a version of a type that was just used, and one without any code in
+store.
 
-A process that has loaded code serves that version of that team's type until it ends, and nobody else. The one in store has
-run nobody's code.
+A process that has loaded code serves that version of that team's type until it ends, and nobody else. The one in store
+has run nobody's code.
 """
 
+import logging
 import tempfile
 import threading
 import time
@@ -13,14 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from objects.catalogue import CodeRow
 from objects.custom.workers import STEP_SECONDS, Worker
 from objects.model import Fault, Message, Step, TypeSpec, Unavailable
 from sandbox.protocol import Sandbox
 
-_logger = structlog.get_logger("objects")
+_logger = logging.getLogger("objects")
 
 MOST = 12
 """Processes at once."""
@@ -133,7 +133,7 @@ class Pool:
         try:
             made = Worker(self._sandbox, Path(self._workspace.name))
         except Unavailable as error:
-            _logger.warning("no process for code of teams could be started", error=str(error)[:300])
+            _logger.warning("no process for code of teams could be started: %s", str(error)[:300])
         with self._changed:
             self._storing = False
             if made is not None and not self._closed:
@@ -200,8 +200,8 @@ class SandboxHandler:
         return self._state_of(self._ask({"do": "migrate", "state": state, "version": version}))
 
     def downgrade(self, state: Any, version: int) -> Any:
-        """The state for an older version of the code. Raises `LookupError` if this one changes states on the way up, and
-        does not say how to change them back."""
+        """The state for an older version of the code. Raises `LookupError` if this one changes states on the way up,
+        and does not say how to change them back."""
         answer = self._ask({"do": "downgrade", "state": state, "version": version})
         if answer.get("missing") is True:
             raise LookupError("the code has no function downgrade(state, version)")

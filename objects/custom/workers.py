@@ -78,8 +78,8 @@ class Worker:
             self.ask({"do": "load", "source": source}, LOAD_SECONDS)
 
     def ask(self, question: Mapping[str, Any], seconds: float = STEP_SECONDS) -> dict[str, Any]:
-        """The answer to a question. Raises `Refused`, `Fault` and `Unavailable`; after a `Fault` that the process did not
-        report itself, it has ended."""
+        """The answer to a question. Raises `Refused`, `Fault` and `Unavailable`; after a `Fault` that the process did
+        not report itself, it has ended."""
         self._numbers += 1
         self.used = time.monotonic()
         try:

@@ -7,21 +7,22 @@ import json
 import os
 import sys
 import traceback
+from typing import Any
 
 
 class Refused(Exception):
     """Raised by a handler: the caller gets this code and message, and nothing changes."""
 
-    def __init__(self, code, message=""):
-        super().__init__(message)
+    def __init__(self, code: object, message: object = "") -> None:
+        super().__init__(str(message))
         self.code, self.message = str(code), str(message)
 
 
-def main():
+def main() -> None:
     # What the handler prints goes to the error stream, which only its limit reads.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    module = {"__name__": "handler", "Refused": Refused}
+    module: dict[str, Any] = {"__name__": "handler", "Refused": Refused}
     for line in sys.stdin.buffer:
         said = json.loads(line)
         try:
@@ -41,7 +42,7 @@ def main():
         out.flush()
 
 
-def _do(module, said):
+def _do(module: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
     if said["do"] == "load":
         exec(compile(said["source"], "handler.py", "exec"), module)  # noqa: S102  this is what the sandbox is for
         if not callable(module.get("handle")):
