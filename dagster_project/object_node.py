@@ -5,11 +5,13 @@ import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from core.database import Database
 from core.settings import Settings
 from objects.custom.opened import TeamCode
 from objects.node import NodeSettings, ObjectNode, ThreadedNode
+from objects.outside import World
 
 
 def node_settings(settings: Settings) -> NodeSettings:
@@ -43,7 +45,7 @@ async def _serve(settings: Settings, url: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     logger = logging.getLogger("objects")
-    node = ObjectNode(url, node_settings(settings), custom=TeamCode(settings.sandbox))
+    node = ObjectNode(url, node_settings(settings), custom=TeamCode(settings.sandbox), outside=partial(World, settings))
     while not ended.is_set():
         try:
             await node.start()
@@ -62,7 +64,12 @@ async def _serve(settings: Settings, url: str) -> None:
 @contextmanager
 def own_node(settings: Settings, url: str) -> Iterator[ThreadedNode]:
     """A node in this process, for one command."""
-    node = ThreadedNode(url, NodeSettings(lease=settings.object_lease_seconds), custom=TeamCode(settings.sandbox))
+    node = ThreadedNode(
+        url,
+        NodeSettings(lease=settings.object_lease_seconds),
+        custom=TeamCode(settings.sandbox),
+        outside=partial(World, settings),
+    )
     try:
         yield node
     finally:

@@ -30,6 +30,7 @@ from gateway.streams import (
     EventStream,
     still_valid,
 )
+from objects.lifecycle import hidden
 
 router = APIRouter(tags=["objects"])
 
@@ -60,8 +61,8 @@ def look(database: Database, team: uuid.UUID, kind: str, key: str, known: str) -
     with database.team(team) as connection:
         row = connection.execute(
             "SELECT incarnation, state_version, status, CASE WHEN incarnation || '.' || state_version || '.' || status "
-            "<> %s THEN state END FROM objects WHERE (type, key) = (%s, %s)",
-            (known, kind, key),
+            "<> %s AND NOT %s THEN state END FROM objects WHERE (type, key) = (%s, %s)",
+            (known, hidden(kind), kind, key),
         ).fetchone()
     if row is None:
         raise NotFound(f"there is no object {kind[:63]}/{key}")

@@ -13,14 +13,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.eventlog.protocol import MAX_EVENT_BYTES
-from core.events import DEAD_LETTERS, OUTCOMES, Event
+from core.events import DEAD_LETTERS, OBJECTS, OUTCOMES, Event
 from objects.manifest import METHOD_NAME, NAME
 from objects.model import KEY_BYTES, MAX_ARGUMENT_BYTES, MAX_DEPTH, MAX_EFFECTS, Address, Call, Fault, Refused, dump
 
-TOPIC = "penstock.objects"
-"""Where objects' events go."""
 TASK_REQUESTED = "penstock.object.task-requested"
-TOPICS = (TOPIC, OUTCOMES, DEAD_LETTERS)
+TOPICS = (OBJECTS, OUTCOMES, DEAD_LETTERS)
 """What an object may subscribe to."""
 MOST_SECONDS = 366 * 86_400.0
 

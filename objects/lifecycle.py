@@ -14,6 +14,7 @@ from psycopg import Connection
 from psycopg.rows import class_row, dict_row
 
 from core.access.errors import Conflict, NotFound
+from objects.catalogue import builtin
 
 IDLE_SECONDS = 10.0
 
@@ -87,7 +88,16 @@ def get_object(connection: Connection[Any], kind: str, key: str) -> ObjectRow:
     return row
 
 
+def hidden(kind: str) -> bool:
+    """Whether states of a type are shown to nobody."""
+    native = builtin(kind)
+    return native is not None and native.spec.hidden
+
+
 def state_of(connection: Connection[Any], kind: str, key: str) -> str | None:
+    """The state as JSON; None if there is none, or it is shown to nobody."""
+    if hidden(kind):
+        return None
     row = connection.execute("SELECT state FROM objects WHERE (type, key) = (%s, %s)", (kind, key)).fetchone()
     return row[0] if row else None
 
@@ -124,9 +134,9 @@ def alarms_of(connection: Connection[Any], kind: str, key: str, limit: int = 100
 def history(connection: Connection[Any], kind: str, key: str) -> list[tuple[int, int, datetime, str | None]]:
     """The last states: version, version of the code, when, and the state itself, newest first."""
     return connection.execute(
-        "SELECT state_version, code_version, at, state FROM object_history WHERE (type, key) = (%s, %s) "
-        "ORDER BY state_version DESC LIMIT 10",
-        (kind, key),
+        "SELECT state_version, code_version, at, CASE WHEN NOT %s THEN state END FROM object_history "
+        "WHERE (type, key) = (%s, %s) ORDER BY state_version DESC LIMIT 10",
+        (hidden(kind), kind, key),
     ).fetchall()
 
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -78,6 +78,8 @@ class Method:
     outside: bool = False
     internal: bool = False
     """Only alarms, messages and events call it."""
+    secret: bool = False
+    """Argument or answer hold a secret: what is stored of a call can be read only with its id, which is not stored."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class TypeSpec:
     shards: int = 0
     """If not 0, callers' keys are spread over so many objects, and each message says the caller's key."""
     initial: Any = None
+    hidden: bool = False
+    """Its state is shown to nobody."""
 
     def object_key(self, key: str) -> str:
         if not self.shards:
@@ -122,7 +126,7 @@ class Step:
 
     result: Any = None
     state: Any = None
-    effects: list[Mapping[str, Any]] = field(default_factory=list)
+    effects: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -140,10 +144,14 @@ class Call:
     cause: Mapping[str, Any] | None = None
     key: str = ""
     """The caller's key, where that is not the object's."""
+    stands_for: bytes = b""
+    """In place of the hash of method and argument (`objects.secrets`)."""
 
     @property
     def request(self) -> bytes:
         """What the id stands for: a repeat must be of the same."""
+        if self.stands_for:
+            return self.stands_for
         return hashlib.sha256(f"{self.method}\0{self.key}\0{canonical(self.argument)}".encode()).digest()
 
 

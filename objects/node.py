@@ -65,7 +65,7 @@ class ObjectNode:
         settings: NodeSettings = NodeSettings(),
         *,
         custom: CustomHandlers | None = None,
-        outside: Outside | None = None,
+        outside: Callable[[NodeStore, Database], Outside] | None = None,
         edge: Callable[[str], None] = lambda name: None,
     ) -> None:
         self.id = uuid.uuid4()
@@ -75,7 +75,8 @@ class ObjectNode:
         self.database = Database(url, max_size=4, timeout=5.0)
         self.custom = custom
         self.handlers = Handlers(self.database, custom)
-        self.steps = Steps(self.store, self.handlers, self.id, outside, edge)
+        self._outside = outside(self.store, self.database) if outside is not None else None
+        self.steps = Steps(self.store, self.handlers, self.id, self._outside, edge)
         self.address = ""
         self.router: Router
         self.draining = False
@@ -123,8 +124,9 @@ class ObjectNode:
             writer.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._duty_threads.shutdown(wait=False, cancel_futures=True)
-        if self.custom is not None:
-            self.custom.close()
+        for part in (self.custom, self._outside):
+            if part is not None:
+                part.close()
         self.store.close()
         self.database.close()
 

@@ -33,6 +33,7 @@ from objects.model import (
     problem,
 )
 from objects.schemas import DoesNotFit, check
+from objects.secrets import disguised, opened, sealed
 from objects.store import NodeStore
 from objects.types.native import Native
 
@@ -46,7 +47,10 @@ RETRY_SECONDS = 0.2
 class Outside(Protocol):
     """Does in the world what a trusted type has planned."""
 
-    def perform(self, address: Address, key: str, wanted: Mapping[str, Any], seconds: float) -> Any: ...
+    def perform(self, address: Address, key: str, wanted: Mapping[str, Any], seconds: float) -> Any:
+        """`key` names the call, the same in every try. Raises `Refused`, `Fault` and `Unavailable`."""
+
+    def close(self) -> None: ...
 
 
 @dataclass
@@ -119,6 +123,10 @@ class Steps:
         except (Unavailable, psycopg.OperationalError, psycopg.InterfaceError) as error:
             self.drop(call.address)  # a commit may or may not have happened
             return problem("retry", str(error)[:300], seconds=RETRY_SECONDS)
+        except Exception as error:
+            _logger.exception("a step of %s failed by a bug", call.address)
+            self.drop(call.address)
+            return problem("internal", f"internal error: {type(error).__name__}")
 
     def _try(self, call: Call) -> Reply | None:
         """The reply; None if the object was lost meanwhile."""
@@ -250,8 +258,8 @@ class Steps:
         more: dict[str, Any] = {}
         outcome, text = "ok", None
         try:
-            message = self._message(call, held, handler, method, state, argument)
             try:
+                message = self._message(call, held, handler, method, state, argument)
                 step = handler.handle(state, message)
                 more = Effects(call, held.incarnation, trusted=trusted).collect(step.effects)
                 answer, text = self._checked(step, method, held)
@@ -259,16 +267,16 @@ class Steps:
                 more, text = {}, None
                 outcome, answer = "refused", json.dumps({"code": refused.code, "error": refused.message})
         except Fault as fault:
-            return self._failed(call, held, fault)
+            return self._failed(call, held, fault, secret=method.secret)
         if method.reading:
             return self._read(call, held, outcome, answer)
         if call.cause:
             more |= call.cause
         self._edge("handled")
         done = self._store.commit(
-            *(call, self.node, held.epoch, held.version),
+            *(disguised(call) if method.secret else call, self.node, held.epoch, held.version),
             outcome=outcome,
-            answer=answer,
+            answer=sealed(call, answer) if method.secret else answer,
             state=text,
             code=held.code,
             seconds=time.perf_counter() - began,
@@ -283,7 +291,10 @@ class Steps:
             if "alarms" in more or "messages" in more:
                 self.alarms_set()
             return Reply(outcome, answer, done.version)
-        return self._not_done(call, done.outcome, done.said or "ok", done.answer or "null", done.version)
+        stored = done.answer or "null"
+        if done.outcome == "repeat" and method.secret:
+            stored = opened(call, stored)
+        return self._not_done(call, done.outcome, done.said or "ok", stored, done.version)
 
     def _not_done(self, call: Call, outcome: str, said: str, answer: str, version: int) -> Reply | None:
         if outcome == "repeat":
@@ -331,12 +342,13 @@ class Steps:
             return None
         return Reply(outcome, answer, held.version)
 
-    def _failed(self, call: Call, held: Held, fault: Fault) -> Reply:
+    def _failed(self, call: Call, held: Held, fault: Fault, *, secret: bool) -> Reply:
         """A repeat of a call that was answered gets that answer, even if its handler would fail now."""
-        known = self._store.answered(call)
+        stored = disguised(call) if secret else call
+        known = self._store.answered(stored)
         if known is not None:
-            if known[0] != call.request:
+            if known[0] != stored.request:
                 return problem("call-id", "the call's id was used for another call")
-            return Reply(known[1], known[2], held.version, repeated=True)
+            return Reply(known[1], opened(call, known[2]) if secret else known[2], held.version, repeated=True)
         self._store.fault(call.address, held.code, "call", str(fault))
         return problem("fault", str(fault)[:1000])

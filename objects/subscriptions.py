@@ -13,9 +13,10 @@ from typing import Any
 from core.backlog import Overloaded
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
+from core.events import OBJECTS as TOPIC
 from core.events import Event
 from core.intake import Delivery, Target, TaskIntent, UnknownSource, receive
-from objects.effects import TASK_REQUESTED, TOPIC
+from objects.effects import TASK_REQUESTED
 from objects.model import Address
 
 BATCH = 100
