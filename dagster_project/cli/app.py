@@ -25,6 +25,7 @@ from dagster_project.cli import (
     migrate,
     model_proxy,
     models,
+    objects,
     open_page,
     organisations,
     platform,
@@ -86,6 +87,7 @@ app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.add_typer(team.teams, name="team")
 app.add_typer(user.users, name="user")
 app.add_typer(token.tokens, name="token")
+app.add_typer(objects.objects, name="object")
 
 
 def _version(wanted: bool) -> None:
