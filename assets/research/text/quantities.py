@@ -1,7 +1,7 @@
 """Numbers with their units, dates, and names in a sentence. Found by rules; units are compared in a base unit."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from assets.research.text.words import COMMON, term_of
@@ -84,6 +84,7 @@ _NUMBER = re.compile(
     r"\d+(?:[.]\d+)?)"
     r"(?!\.\d)\s?(?P<scale>thousand|million|billion|trillion|bn|k(?=\s|$)|dozen)?"
     r"[-\s]?(?P<unit>%|°\s?[CF]|[A-Za-zµ]+(?:/[A-Za-z]+|\s+per\s+[a-z]+)?)?"
+    r"|\b(?P<times>once|twice|thrice)\b"
     rf"|\b(?P<worded>(?:{_WORDED})(?:-(?:{_WORDED}))?)\b[-\s]?(?P<wscale>thousand|million|billion|dozen|"
     rf"hundred)?\s?(?P<wunit>[a-z]+)?",
     re.IGNORECASE,
@@ -112,6 +113,9 @@ for _base, _names in {
         _UNITS[_name] = _UNITS[term_of(_name)] = (_base, float(_factor))
 
 
+_BASES = frozenset(base for base, _ in _UNITS.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """`value` in the unit `unit` (a base unit, or the stem of the noun that is counted); `shown` is how it stands there."""
@@ -121,6 +125,16 @@ class Quantity:
     shown: str
     start: int
     end: int
+    head: str = ""
+    """The noun after the counted one: `sample` of "340 rock samples"."""
+
+    def counts_as(self, other: "Quantity") -> bool:
+        """Whether both are of one unit; a unit with and one without a divisor ("50 GB per user") can be."""
+        mine, theirs = ({one.unit, one.head} - {""} for one in (self, other))
+        if mine & theirs or not (mine or theirs):
+            return True
+        bare = self.unit.partition("/")[0], other.unit.partition("/")[0]
+        return bare[0] == bare[1] != "" and (self.unit == bare[0] or other.unit == bare[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +188,23 @@ def quantities(text: str) -> tuple[Quantity, ...]:
             at = match.start("num") if match.group("num") else match.start()
             if any(date.start <= at < date.end for date in when):
                 continue
-        quantity = _worded(match) if match.group("worded") else _figure(match, text)
+        quantity = _times(match) if match.group("times") else None
+        if quantity is None:
+            quantity = _worded(match) if match.group("worded") else _figure(match, text) if match.group("num") else None
         if quantity is not None:
-            found.append(quantity)
+            found.append(replace(quantity, head=_head(quantity, text)))
     return tuple(found)
+
+
+def _times(match: "re.Match[str]") -> Quantity:
+    value = ("once", "twice", "thrice").index(match.group("times").lower()) + 1
+    return Quantity(float(value), term_of("times"), match.group(), match.start(), match.end())
+
+
+def _head(quantity: Quantity, text: str) -> str:
+    if not quantity.unit or quantity.unit in _BASES or "/" in quantity.unit:
+        return ""
+    return _next_noun(text, quantity.end)
 
 
 def _figure(match: "re.Match[str]", text: str) -> Quantity | None:

@@ -21,7 +21,7 @@ COMMON = frozenset(
         "most much must my near no nor not now of off on once only or other our out over own per please same shall she "
         "should since so some such tell than that the their them then there these they this those through to too under "
         "until up upon us very was we were what whatever when where whether which while who whom whose why will with "
-        "within without would you your cannot",
+        "within without would you your cannot nothing nobody none never neither",
     )
 ) | frozenset(
     f"{word}n't"
@@ -104,65 +104,25 @@ def term_of(word: str) -> str:
     return stem(_IRREGULAR.get(lower, lower))
 
 
-_IRREGULAR = {
-    pair.split("/")[0]: pair.split("/")[1]
-    for pair in [
-        "began/begin",
-        "begun/begin",
-        "bought/buy",
-        "brought/bring",
-        "built/build",
-        "chose/choose",
-        "chosen/choose",
-        "children/child",
-        "cost/cost",
-        "drew/draw",
-        "drawn/draw",
-        "drove/drive",
-        "driven/drive",
-        "fell/fall",
-        "fallen/fall",
-        "felt/feel",
-        "fought/fight",
-        "froze/freeze",
-        "frozen/freeze",
-        "gave/give",
-        "grew/grow",
-        "grown/grow",
-        "held/hold",
-        "kept/keep",
-        "knew/know",
-        "laid/lay",
-        "led/lead",
-        "left/leave",
-        "lost/lose",
-        "men/man",
-        "met/meet",
-        "mice/mouse",
-        "paid/pay",
-        "ran/run",
-        "rose/rise",
-        "risen/rise",
-        "sold/sell",
-        "sent/send",
-        "shown/show",
-        "spent/spend",
-        "stood/stand",
-        "taught/teach",
-        "thought/think",
-        "threw/throw",
-        "told/tell",
-        "took/take",
-        "women/woman",
-        "won/win",
-        "wore/wear",
-        "worn/wear",
-        "wrote/write",
-        "written/write",
-        "indices/index",
-        "analyses/analysis",
-    ]
-}
+_IRREGULAR = dict(
+    pair.split("/")
+    for pair in re.findall(
+        r"\S+",
+        "began/begin begun/begin bought/buy brought/bring built/build chose/choose chosen/choose children/child "
+        "cost/cost drew/draw drawn/draw drove/drive driven/drive fell/fall fallen/fall felt/feel fought/fight "
+        "froze/freeze frozen/freeze gave/give grew/grow grown/grow held/hold kept/keep knew/know laid/lay led/lead "
+        "left/leave lost/lose men/man met/meet mice/mouse paid/pay ran/run rose/rise risen/rise sold/sell sent/send "
+        "shown/show spent/spend stood/stand taught/teach thought/think threw/throw told/tell took/take women/woman "
+        "won/win wore/wear worn/wear wrote/write written/write indices/index analyses/analysis sank/sink sunk/sink "
+        "swam/swim sang/sing sung/sing drank/drink drunk/drink rang/ring fled/flee bound/bind dug/dig hung/hang "
+        "spun/spin stuck/stick struck/strike swept/sweep dealt/deal meant/mean bent/bend lent/lend spoke/speak "
+        "spoken/speak broke/break broken/break woke/wake stole/steal stolen/steal tore/tear torn/tear swore/swear "
+        "hid/hide hidden/hide bit/bite rode/ride ridden/ride slid/slide blew/blow blown/blow flew/fly flown/fly ate/eat "
+        "eaten/eat went/go gone/go fed/feed bred/breed became/become loaves/loaf knives/knife halves/half lives/life "
+        "leaves/leaf wolves/wolf shelves/shelf thieves/thief feet/foot teeth/tooth geese/goose crises/crisis "
+        "theses/thesis criteria/criterion phenomena/phenomenon bacteria/bacterium ",
+    )
+)
 
 
 def words(text: str) -> list[Word]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from assets.research.engines.extractive.answer_conflicts import answer_conflicts
 from assets.research.engines.extractive.conflicts import MOST_COMPARED, ConflictFinder
 from assets.research.engines.extractive.instructions import is_instruction
 from assets.research.engines.extractive.matching import Asked, Matcher, Sentence, split_passages
@@ -37,7 +38,10 @@ def analyse(searched: Searched, rarity: Mapping[str, float], embedder: Embedder 
     anchors = frozenset(n for n, one in enumerate(compared) if one.cover >= _COMPARED and one.named)
     weights = {a.term: a.weight for a in matcher.asked}
     chosen = in_order(select(group(fit, rarity), sub.kind, weights), sub.kind)
-    conflicts = ConflictFinder(rarity, embedder).find(compared, anchors) if fit else []
+    conflicts = (
+        answer_conflicts(matcher, found) + ConflictFinder(rarity, embedder).find(compared, anchors) if fit else []
+    )
+    conflicts = list({conflict.key: conflict for conflict in reversed(conflicts)}.values())[::-1]
     claims = tuple(_claim(number, sub.number, one) for number, one in enumerate(chosen, 1))
     return Analysis(
         sub=sub,

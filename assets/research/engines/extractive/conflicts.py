@@ -11,9 +11,6 @@ import numpy as np
 
 from assets.research.engines.extractive.conflict_words import (
     ANTONYMS,
-    APPROXIMATE,
-    AT_LEAST,
-    AT_MOST,
     CONTRASTS,
     MEASURES,
     PUNCTUATION,
@@ -23,6 +20,7 @@ from assets.research.engines.extractive.conflict_words import (
 from assets.research.engines.extractive.matching import Sentence, same_root
 from assets.research.engines.extractive.statements import (
     Statement,
+    agree,
     different,
     other_rows,
     roles,
@@ -137,9 +135,9 @@ class ConflictFinder:
             return None  # a single dose for six months, two doses for five years
         for x in a.quantities:
             for y in b.quantities:
-                if x.unit != y.unit and not (x.unit and y.unit and self._same(x.unit, y.unit)):
+                if not x.counts_as(y) and not (x.unit and y.unit and self._same(x.unit, y.unit)):
                     continue
-                if self._agree(a, b, x, y) or (not x.unit and overlap < 0.7):
+                if agree(a, b, x, y) or (not x.unit and overlap < 0.7):
                     continue
                 near_a, near_b = a.clause(x.start, x.end) - {x.unit}, b.clause(y.start, y.end) - {y.unit}
                 part = max(self._part(near_a, b.terms | b.subject), self._part(near_b, a.terms | a.subject))
@@ -152,9 +150,9 @@ class ConflictFinder:
                     or stated(y, a)
                 ):
                     continue
-                if any(self._agree(a, b, x, z) for z in b.quantities if z.unit == y.unit):
+                if any(agree(a, b, x, z) for z in b.quantities if z.counts_as(y)):
                     continue
-                if any(self._agree(a, b, z, y) for z in a.quantities if z.unit == x.unit):
+                if any(agree(a, b, z, y) for z in a.quantities if z.counts_as(x)):
                     continue
                 return "number", f"{x.shown} against {y.shown}"
         return None
@@ -163,7 +161,7 @@ class ConflictFinder:
         """How many units both have with other figures."""
         units = {q.unit for q in a.quantities if q.unit} & {q.unit for q in b.quantities}
         return sum(
-            not any(self._agree(a, b, x, y) for x in a.quantities for y in b.quantities if x.unit == y.unit == unit)
+            not any(agree(a, b, x, y) for x in a.quantities for y in b.quantities if x.unit == y.unit == unit)
             for unit in units
         )
 
@@ -192,35 +190,12 @@ class ConflictFinder:
             return True  # Anna Weiss and Karl Weiss
         return bool(only_a and only_b) or bool(digits_a and digits_b and not digits_a & digits_b)
 
-    @staticmethod
-    def _agree(a: Statement, b: Statement, x: Quantity, y: Quantity) -> bool:
-        before_x, before_y = a.text[max(0, x.start - 24) : x.start], b.text[max(0, y.start - 24) : y.start]
-        tolerance = 0.1 if APPROXIMATE.search(before_x) or APPROXIMATE.search(before_y) else 0.006
-        if abs(x.value - y.value) <= tolerance * max(abs(x.value), abs(y.value)):
-            return True
-        for text, bound, other in ((before_x, x.value, y.value), (before_y, y.value, x.value)):
-            opposite = before_y if text is before_x else before_x
-            least, most = AT_LEAST.search(text), AT_MOST.search(text)
-            if least and other >= bound and not AT_LEAST.search(opposite):
-                return True
-            if most and other <= bound and not AT_MOST.search(opposite):
-                return True
-        for read, one in ((a, y), (b, x)):  # a range: 5 to 7
-            values = sorted(q.value for q in read.quantities if q.unit == one.unit or not q.unit)
-            if (
-                len(values) >= 2
-                and values[0] <= one.value <= values[-1]
-                and re.search(r"\d\s*(?:-|–|to|and)\s*\d", read.text)
-            ):
-                return True
-        return False
-
     def _date(self, a: Statement, b: Statement, overlap: float) -> tuple[str, str] | None:
         if not a.dates or not b.dates or self._other_names(a, b) or RECURS.search(a.text) or RECURS.search(b.text):
             return None
         if any(not x.clashes(y) for x in a.dates for y in b.dates):
             return None
-        if any(x.unit == y.unit and not self._agree(a, b, x, y) for x in a.quantities for y in b.quantities):
+        if any(x.unit == y.unit and not agree(a, b, x, y) for x in a.quantities for y in b.quantities):
             return None  # figures of two times
         for x in a.dates:
             for y in b.dates:
@@ -245,18 +220,18 @@ class ConflictFinder:
                     part = max(self._part(near_a, b.terms | b.subject), self._part(near_b, a.terms | a.subject))
                     if part >= _SCOPE and self._overlap(near_a, near_b)[1] - WEAK:
                         return "negation", f"“{shown(a, p)}” against “{shown(b, q)}”"
-        if a.negated == b.negated or len(real) < 2:
+        if len(real) < 2:
             return None
-        denying, other = (a, b) if a.negated else (b, a)
-        for start, term in denied(denying.text):
-            scope = denying.clause(start, start, PUNCTUATION) | {term}
-            if term in other.terms and self._part(scope, other.terms | other.subject) >= _SCOPE:
-                break
-        else:
-            return None
-        if any(c in denying.text.lower() for c in ("not only", "not yet", "no later", "not just", "until")):
-            return None
-        return "negation", "one denies what the other says"
+        for denying, other in ((a, b), (b, a)):
+            if any(c in denying.text.lower() for c in ("not only", "not yet", "no later", "not just", "until")):
+                continue
+            others = [other.clause(start, start, PUNCTUATION) | {term} for start, term in denied(other.text)]
+            for start, term in denied(denying.text):
+                scope = denying.clause(start, start, PUNCTUATION) | {term}
+                said = other.terms - {t for scopes in others if term in scopes for t in scopes}
+                if term in said and self._part(scope, said | other.subject) >= _SCOPE:
+                    return "negation", "one denies what the other says"
+        return None
 
     def _entity(self, a: Statement, b: Statement, about: set[str]) -> tuple[str, str] | None:
         if a.years and b.years and not a.years & b.years:

@@ -25,7 +25,7 @@ _SUBJECT = 0.66
 _TIME = re.compile(
     r"\b\d{1,2}:\d\d\b|\b(?:january|february|march|april|june|july|august|september|october|november|december|spring|"
     r"summer|"
-    r"autumn|winter|easter|christmas|monday|tuesday|wednesday|thursday|friday|saturday|sunday|noon|midnight|morning|"
+    r"autumn|winter|easter|christmas|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|noon|midnight|morning|"
     r"evening|"
     r"night|daily|weekly|monthly|yesterday|tomorrow|today|every (?:day|week|month|year|hour)|before|after|as soon as|"
     r"once|"
@@ -77,6 +77,8 @@ class Sentence:
     rest: float = 0.0
     typed: bool = True
     named: bool = True
+    all_named: bool = True
+    """Whether it has every name of the question, also those that the whole corpus is about."""
     score: float = 0.0
     matched: dict[str, float] = field(default_factory=dict)
 
@@ -182,6 +184,7 @@ class Matcher:
         self._years = {d.year for d in dates(sub.text)}
         self._known = {a.term for a in self.asked}
         self._rarity = rarity
+        self.units = set(DIMENSION.get(self._unit, _counted_nouns(sub.text) if self._unit else ()))
         self._measured = any(a.term in MEASURED for a in self.asked)
         self._query = embedder.embed_query(sub.text) if embedder else None
 
@@ -245,6 +248,7 @@ class Matcher:
                 lacks_name = True
             if best:
                 one.matched[a.term] = best
+        one.all_named = not lacks_name
         one.cover, one.inside = cover / self._total, inside / self._total
         one.rest = rest / self._rest if self._rest else 1.0
         if lacks_name and (one.rest < 0.85 or not self._rest):
@@ -329,3 +333,9 @@ def _counted(text: str) -> str:
         return ""
     how, noun = match.group(1).lower(), match.group(2).lower()
     return how if how in DIMENSION else term_of(noun)
+
+
+def _counted_nouns(text: str) -> set[str]:
+    """The two words after "how many": one of them is what is counted."""
+    match = re.search(r"\bhow (?:many|much)\s+([a-z-]+)(?:\s+([a-z-]+))?", text, re.IGNORECASE)
+    return {term_of(word) for word in match.groups() if word and word.lower() not in COMMON} if match else set()

@@ -6,6 +6,9 @@ from functools import cached_property, lru_cache
 
 from assets.research.engines.extractive.conflict_words import (
     ACTIVE,
+    APPROXIMATE,
+    AT_LEAST,
+    AT_MOST,
     CLAUSE,
     FUNCTIONAL,
     GENERIC,
@@ -138,6 +141,30 @@ class Statement:
         return Quote(passage=self.one.passage.hash, start=self.one.quote_start, end=self.one.end)
 
 
+def agree(a: Statement, b: Statement, x: Quantity, y: Quantity) -> bool:
+    """Whether figures of two statements can both be right: equal, nearly, or within a bound or a range."""
+    before_x, before_y = a.text[max(0, x.start - 24) : x.start], b.text[max(0, y.start - 24) : y.start]
+    tolerance = 0.1 if APPROXIMATE.search(before_x) or APPROXIMATE.search(before_y) else 0.006
+    if abs(x.value - y.value) <= tolerance * max(abs(x.value), abs(y.value)):
+        return True
+    for text, bound, other in ((before_x, x.value, y.value), (before_y, y.value, x.value)):
+        opposite = before_y if text is before_x else before_x
+        least, most = AT_LEAST.search(text), AT_MOST.search(text)
+        if least and other >= bound and not AT_LEAST.search(opposite):
+            return True
+        if most and other <= bound and not AT_MOST.search(opposite):
+            return True
+    for read, one in ((a, y), (b, x)):  # a range: 5 to 7
+        values = sorted(q.value for q in read.quantities if q.unit == one.unit or not q.unit)
+        if (
+            len(values) >= 2
+            and values[0] <= one.value <= values[-1]
+            and re.search(r"\d\s*(?:-|–|to|and)\s*\d", read.text)
+        ):
+            return True
+    return False
+
+
 def roles(text: str) -> list[tuple[set[str], str]]:
     """Words of a role that only one can have, with the name that stands beside them: (designed by, Lena Voss)."""
     found = []
@@ -162,9 +189,15 @@ def different(a: Statement, b: Statement) -> bool:
     """Whether words or numbers show that the sentences speak of two of a kind."""
     if any(noun in b.labels and not numbers & b.labels[noun] for noun, numbers in a.labels.items()):
         return True
-    if (a.terms & OTHER_ONE) != (b.terms & OTHER_ONE):
+    if _qualified(a, b) != _qualified(b, a):
         return True
     return not a.names & b.names and _parallel(a.one.passage.title, b.one.passage.title)
+
+
+def _qualified(a: Statement, b: Statement) -> set[str]:
+    """Words like "old" and "second" before what the other statement speaks of too."""
+    own = a.one.own
+    return {w.term for w, after in zip(own, own[1:], strict=False) if w.term in OTHER_ONE and after.term in b.terms}
 
 
 @lru_cache(maxsize=8192)
