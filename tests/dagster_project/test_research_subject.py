@@ -56,7 +56,7 @@ def given(*claims: tuple[str, str, str], conflicts: tuple[tuple[str, str], ...] 
 def test_measures_count_what_is_quoted_and_rightly_cited() -> None:
     documents = {"a.md": "The dam is 84 m high. Built in 1931."}
     right = ("The dam is 84 m high.", "The dam is 84 m high. Built in 1931.", "a.md")
-    wrong = ("Built in 1931.", "Built in 1931, they say.", "a.md")
+    wrong = ("Finished in 1931.", "Finished in 1931.", "a.md")
     found = measure(CASE, given(right, wrong, conflicts=(("it is 91 m", "it is 84 m"),)), ["nothing"], documents)
     assert (found["nugget_recall"], found["nugget_cited"], found["citation_precision"]) == (1.0, 0.5, 0.5)
     assert (found["conflicts_named"], found["conflicts_false"], found["baseline_recall"]) == (1.0, 0.0, 0.0)

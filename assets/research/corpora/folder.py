@@ -76,7 +76,7 @@ class FolderCorpus:
         if not self._root.is_dir():
             raise CorpusUnavailable(f"{self._root} is not a folder: name one that holds documents")
         size = 0
-        for path in _files(self._root):
+        for path in files_below(self._root):
             try:
                 size += path.stat().st_size
             except OSError:
@@ -95,7 +95,7 @@ class FolderCorpus:
         return read(raw, kind, address, self._trust)
 
 
-def _files(root: Path) -> Iterator[Path]:
+def files_below(root: Path) -> Iterator[Path]:
     """The documents below a folder by name, at most `MOST_FILES`."""
     count = 0
     for folder, folders, files in os.walk(root):

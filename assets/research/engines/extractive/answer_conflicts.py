@@ -102,7 +102,7 @@ def _names(matcher: Matcher, a: Statement, b: Statement) -> str | None:
     wanted = {ROLE.get(one.term, one.term) for one in matcher.asked}
     for role_a, name_a in roles(a.text):
         for role_b, name_b in roles(b.text):
-            if role_a & role_b & wanted and not set(name_a.split()) & set(name_b.split()):
-                if name_a not in b.text and name_b not in a.text:
-                    return f"{name_a} against {name_b}"
+            other = not set(name_a.split()) & set(name_b.split()) and name_a not in b.text and name_b not in a.text
+            if other and role_a & role_b & wanted:
+                return f"{name_a} against {name_b}"
     return None

@@ -4,7 +4,6 @@ Only sentences about the same subject are compared: they share names and rare wo
 change and not a conflict, nor are bounds that hold together, or figures of different things (daily and monthly).
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -29,7 +28,6 @@ from assets.research.engines.extractive.statements import (
     stated,
 )
 from assets.research.records import Conflict
-from assets.research.text.quantities import Quantity
 from assets.research.text.words import WEAK, denied, term_of
 from core.embedding import Embedder
 

@@ -1,5 +1,6 @@
 """What a sentence says as far as it can be compared with another: its figures, dates and names."""
 
+import itertools
 import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -197,7 +198,7 @@ def different(a: Statement, b: Statement) -> bool:
 def _qualified(a: Statement, b: Statement) -> set[str]:
     """Words like "old" and "second" before what the other statement speaks of too."""
     own = a.one.own
-    return {w.term for w, after in zip(own, own[1:], strict=False) if w.term in OTHER_ONE and after.term in b.terms}
+    return {w.term for w, after in itertools.pairwise(own) if w.term in OTHER_ONE and after.term in b.terms}
 
 
 @lru_cache(maxsize=8192)
