@@ -37,7 +37,7 @@ def close(attempt: Attempt, stored: StoredReport, target: str) -> TaskState:
         "source": task.source,
     }
     data = {
-        "kind": "research",
+        "work": "research",
         "verdict": judged.verdict,
         "draft_because": list(judged.reasons),
         "report": judged.report_sha256,

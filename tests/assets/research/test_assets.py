@@ -48,7 +48,7 @@ def test_a_question_becomes_a_report_that_is_sent_and_shown(platform: Platform, 
         found = tasks.details(connection, identity)
     assert found["verdict"]["verdict"] == "pass" and len(found["publications"]) == 1
     outcome = platform.log.read(OUTCOMES, {}, limit=10).records[-1].event
-    assert outcome.data["kind"] == "research" and outcome.data["answered"]
+    assert outcome.data["work"] == "research" and outcome.data["answered"]
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(platform: Platform, task: Any) -> None:
