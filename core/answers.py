@@ -1,8 +1,9 @@
-"""What people say while a task waits for an answer, as it is stored and becomes part of the task's text.
+"""What people say while a task waits for an answer or is worked on, as it is stored and becomes part of its text.
 
-Not for what an answer moves: see `core.questions`.
+Not for what an answer moves (see `core.questions`), nor for how a running attempt hears it (see `core.remarks`).
 """
 
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,17 +18,18 @@ _ALL_CHARACTERS = 24_000
 _NAMESPACE = uuid.UUID("7d0f3c52-64a0-5d6b-8d0c-3b9a0a4e7c15")
 """Namespace of the ids of answers."""
 _SKEW_SECONDS = 60
-"""A comment may be this much older than the question that it answers, since a forge has a clock of its own."""
+"""A comment may be this much older than the question or task that it is about, since a forge has a clock of its own."""
 
-# The open task of a ticket whose last or next-to-last attempt has asked: one that waits, or goes on with an answer.
-_ASKING = """
+# The open task of a ticket that a comment of this time is about. One that has asked has heard what came before.
+_HEARING = """
 SELECT t.team_id, t.id FROM tasks t
-JOIN questions q ON q.task_id = t.id AND q.attempt BETWEEN t.attempt - 1 AND t.attempt
+LEFT JOIN questions q ON q.task_id = t.id AND q.attempt BETWEEN t.attempt - 1 AND t.attempt
 WHERE t.source = %(source)s
     AND (t.ticket_service, t.ticket_project, t.ticket_key) = (%(service)s, %(project)s, %(key)s)
     AND t.state IN ('queued', 'running', 'waiting')
-    AND (%(at)s::timestamptz IS NULL OR q.asked_at <= %(at)s::timestamptz + %(skew)s * interval '1 second')
-ORDER BY t.created_at DESC, q.attempt DESC LIMIT 1
+    AND (%(at)s::timestamptz IS NULL OR t.id = %(about)s
+        OR coalesce(q.asked_at, t.created_at) <= %(at)s::timestamptz + %(skew)s * interval '1 second')
+ORDER BY t.created_at DESC, q.attempt DESC NULLS LAST LIMIT 1
 """
 
 
@@ -47,22 +49,32 @@ class Said:
         return uuid.uuid5(_NAMESPACE, f"{team_id} {place} {self.id}")
 
 
+def only_mentions(text: str) -> bool:
+    """Whether a text says nothing beside names of people."""
+    return not re.sub(r"@[\w.\[\]/-]+", "", text).strip(" \n\t,.:;!")
+
+
 def own_identity(task_id: uuid.UUID, attempt: int, author: str, text: str) -> uuid.UUID:
     """The id of an answer that is no comment: the same person's same answer to the same question is one."""
     return uuid.uuid5(_NAMESPACE, f"{task_id} {attempt} {author}\n{text}")
 
 
 def note_answer(
-    connection: Connection[Any], team_id: uuid.UUID, source: str, ticket: tuple[str, str, str], said: Said
+    connection: Connection[Any],
+    team_id: uuid.UUID,
+    source: str,
+    ticket: tuple[str, str, str],
+    said: Said,
+    about: uuid.UUID | None = None,
 ) -> None:
-    """Stores a comment on a ticket (service, project, key) once, if a task there has asked and is open. Whether its
-    author may answer is asked later."""
+    """Stores a comment on a ticket (service, project, key) once, if a task there is open. Whether its author may be
+    heard is decided later. `about`: the task that this comment starts."""
     connection.execute(
         f"INSERT INTO answers (team_id, id, task_id, author, author_id, trusted, body, url, state) "  # noqa: S608
         f"SELECT a.team_id, %(answer)s, a.id, %(author)s, %(author_id)s, false, %(body)s, %(url)s, 'pending' "
-        f"FROM ({_ASKING}) AS a ON CONFLICT (id) DO NOTHING".encode(),
+        f"FROM ({_HEARING}) AS a ON CONFLICT (id) DO NOTHING".encode(),
         {
-            **_asking(source, ticket, said),
+            **_hearing(source, ticket, said, about),
             "answer": said.identity(team_id, " ".join((source, *ticket))),
             "author": said.author[:200],
             "author_id": said.author_id,
@@ -75,11 +87,11 @@ def note_answer(
 def is_noted(
     connection: Connection[Any], team_id: uuid.UUID, source: str, ticket: tuple[str, str, str], said: Said
 ) -> bool:
-    """Whether a comment is stored; also one that no task waits for."""
-    query = f"SELECT EXISTS (SELECT FROM answers WHERE id = %(answer)s) OR NOT EXISTS ({_ASKING})"  # noqa: S608
+    """Whether a comment is stored; also one that no open task is there for."""
+    query = f"SELECT EXISTS (SELECT FROM answers WHERE id = %(answer)s) OR NOT EXISTS ({_HEARING})"  # noqa: S608
     row = connection.execute(
         query.encode(),
-        {**_asking(source, ticket, said), "answer": said.identity(team_id, " ".join((source, *ticket)))},
+        {**_hearing(source, ticket, said), "answer": said.identity(team_id, " ".join((source, *ticket)))},
     ).fetchone()
     return row is not None and bool(row[0])
 
@@ -96,15 +108,18 @@ def take_answers(connection: Connection[Any], task_id: uuid.UUID, attempt: int) 
 def find_answers(connection: Connection[Any], task_id: uuid.UUID, attempt: int) -> str:
     """What the text of an attempt has of answers, the oldest first; empty without any."""
     rows = connection.execute(
-        "SELECT author, body FROM answers WHERE task_id = %s AND state = 'accepted' AND attempt <= %s "
+        "SELECT author, CASE WHEN observed IS NULL AND EXISTS (SELECT FROM questions q "
+        "WHERE q.task_id = answers.task_id AND q.asked_at < received_at) THEN 'answers' ELSE 'says' END, body "
+        "FROM answers WHERE task_id = %s AND state = 'accepted' "
+        "AND (attempt < %s OR attempt = %s AND observed IS NULL) "
         "ORDER BY received_at, id",
-        (task_id, attempt),
+        (task_id, attempt, attempt),
     ).fetchall()
-    text = "\n\n".join(f"{author} answers:\n\n{body.strip()}" for author, body in rows)
+    text = "\n\n".join(f"{author} {verb}:\n\n{body.strip()}" for author, verb, body in rows)
     return text if len(text) <= _ALL_CHARACTERS else text[: _ALL_CHARACTERS - 1] + "…"
 
 
-def _asking(source: str, ticket: tuple[str, str, str], said: Said) -> dict[str, Any]:
+def _hearing(source: str, ticket: tuple[str, str, str], said: Said, about: uuid.UUID | None = None) -> dict[str, Any]:
     service, project, key = ticket
     return {
         "source": source,
@@ -112,5 +127,6 @@ def _asking(source: str, ticket: tuple[str, str, str], said: Said) -> dict[str, 
         "project": project,
         "key": key,
         "at": said.at,
+        "about": about,
         "skew": _SKEW_SECONDS,
     }

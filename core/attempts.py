@@ -78,6 +78,7 @@ class Attempt:
         self.resumes: TraceContext | None = None
         """The trace of the run that held the attempt before this one did."""
         self._lost = threading.Event()
+        self._spoken_to = True
 
     @classmethod
     def claim(
@@ -179,15 +180,19 @@ class Attempt:
     def renew(self) -> bool:
         """Renews the lease. False, from then on, once another run holds the attempt or the task was closed."""
         with self.database.team(self.task.team_id) as connection:
-            held = connection.execute(
+            row = connection.execute(
                 "UPDATE attempts a SET lease_until = clock_timestamp() + %s * interval '1 second' FROM tasks t "
                 "WHERE a.task_id = %s AND a.attempt = %s AND a.epoch = %s AND a.ended_at IS NULL "
-                "AND t.id = a.task_id AND t.attempt = a.attempt AND t.state = 'running'",
+                "AND t.id = a.task_id AND t.attempt = a.attempt AND t.state = 'running' "
+                "RETURNING EXISTS (SELECT FROM answers w WHERE w.task_id = a.task_id AND w.state = 'accepted' "
+                "AND w.attempt IS NULL)",
                 (self._seconds, *self.key, self.epoch),
-            ).rowcount
-        if not held:
+            ).fetchone()
+        if row is None:
             self._lost.set()
-        return bool(held)
+        else:
+            self._spoken_to = bool(row[0])
+        return row is not None
 
     @contextmanager
     def renewing(self) -> Iterator["Attempt"]:
@@ -213,6 +218,11 @@ class Attempt:
     def should_stop(self) -> bool:
         """Whether the lease is lost or the task was cancelled, as of the last renewal."""
         return self._lost.is_set()
+
+    @property
+    def is_spoken_to(self) -> bool:
+        """Whether somebody has said something that no attempt has heard, as of the last renewal."""
+        return self._spoken_to
 
     def record(self, kind: str, body: dict[str, Any], elapsed: float = 0.0, digest: str | None = None) -> int:
         """Appends one entry to the trajectory before the next action starts, and returns its number; see

@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from core.answers import Said, is_noted, note_answer
+from core.answers import Said, is_noted, note_answer, only_mentions
 from core.backlog import ANY_NUMBER, Backlog, require_room
 from core.commands import Command
 from core.eventlog.postgres import PostgresLog
@@ -258,7 +258,8 @@ def receive(
         _store_commands(connection, team_id, source, intent)
         _store_feedback(connection, team_id, source, intent)
         if (said := _said(intent)) is not None:
-            note_answer(connection, team_id, source, _ticket_of(intent), said)
+            about = receipt.task_id if started else None
+            note_answer(connection, team_id, source, _ticket_of(intent), said, about)
         if intent.look:
             connection.execute(
                 "UPDATE sweeps SET next_at = least(next_at, now()) WHERE (team_id, service, project) = (%s, %s, %s)",
@@ -410,11 +411,11 @@ def _is_heard(
 
 
 def _said(intent: TicketIntent) -> Said | None:
-    """What might be an answer."""
+    """What might be an answer or a remark."""
     comment = intent.change.comment
-    if not intent.says or comment is None or comment.author is None:
-        return None
-    return Said(comment.id, comment.author, comment.author_id, intent.says, comment.url, comment.created_at)
+    if not only_mentions(intent.says) and comment is not None and comment.author is not None:
+        return Said(comment.id, comment.author, comment.author_id, intent.says, comment.url, comment.created_at)
+    return None
 
 
 def _ticket_of(intent: TicketIntent) -> tuple[str, str, str]:

@@ -103,34 +103,29 @@ def wait_for_answer(
     return TaskState.QUEUED
 
 
-def answer(connection: Connection[Any], log: PostgresLog, identity: uuid.UUID, author: str, text: str) -> Task:
-    """Stores what somebody with a token of Penstock's answers, and lets the task go on. A repeat changes nothing.
-    Raises `TaskNotFound`, and `IllegalMove` if the task has not asked or the text is empty or too long."""
+def answer(
+    connection: Connection[Any], log: PostgresLog, identity: uuid.UUID, author: str, text: str, key: str | None = None
+) -> Task:
+    """Stores what somebody with a token of Penstock's answers, or says while an attempt runs, and lets a waiting task
+    go on. A repeat, by `key` or else by author and text, changes nothing. Raises `TaskNotFound`, and `IllegalMove` if
+    the task is closed or the text is empty or too long."""
     text = clean(text).strip()
     task = tasks.get_task(connection, identity, lock=True)
     if not 0 < len(text) <= ANSWER_CHARACTERS:
         raise IllegalMove(f"an answer has 1 to {ANSWER_CHARACTERS} characters, not {len(text)}")
     row = connection.execute("SELECT max(attempt) FROM questions WHERE task_id = %s", (identity,)).fetchone()
-    name = own_identity(identity, (row[0] if row else None) or 0, author, text)
+    asked = (row[0] if row else None) or 0
+    name = own_identity(identity, asked, author, text) if key is None else own_identity(identity, -1, "", key)
     if connection.execute("SELECT FROM answers WHERE id = %s", (name,)).fetchone() is not None:
         return task
-    if not expects_answer(connection, task):
-        raise IllegalMove(f"task {identity} is {task.state} and asks nothing: only a waiting task can be answered")
+    if task.closed:
+        raise IllegalMove(f"task {identity} is {task.state}: nobody works on it any more who could hear an answer")
     connection.execute(
         "INSERT INTO answers (team_id, id, task_id, author, trusted, body, state, outcome) "
         "VALUES (%s, %s, %s, %s, true, %s, 'accepted', %s)",
         (task.team_id, name, identity, author[:200], text, KEPT),
     )
     return go_on(connection, log, task, None)
-
-
-def expects_answer(connection: Connection[Any], task: Task) -> bool:
-    """Whether a task waits, or is open and goes on with an answer."""
-    row = connection.execute(
-        "SELECT EXISTS (SELECT FROM questions WHERE task_id = %s AND attempt BETWEEN %s AND %s)",
-        (task.id, task.attempt - 1, task.attempt),
-    ).fetchone()
-    return not task.closed and row is not None and bool(row[0])
 
 
 def go_on(

@@ -176,6 +176,10 @@ def _answers(body: Mapping[str, Any]) -> str:
     return f"the model gave {text}"
 
 
+def _remarks(body: Mapping[str, Any]) -> str:
+    return "; ".join(f"{one['author']} says: {_short(one['text'])}" for one in body["remarks"])
+
+
 def _act(body: Mapping[str, Any]) -> str:
     if body.get("repeated"):
         return f"the model repeats {body['tool']}, whose result it has"
@@ -219,6 +223,7 @@ _SAID: dict[str, Any] = {
     "turn": _turn,
     "ask": lambda body: f"asks the model, step {body['step']} ({body['tokens']} tokens used)",
     "act": _act,
+    "remarks": _remarks,
     "resume": _resume,
     "end": lambda body: f"ends with{'' if body['patch'] else 'out'} a patch: {_short(body['summary'], 400)}",
 }

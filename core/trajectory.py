@@ -4,10 +4,12 @@ An action is stored before it runs, and its outcome with it after. Entries are n
 the number that it had.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from core.attempts import Attempt
+from core.remarks import Remark, find_remarks, mark_observed
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,12 @@ class Trajectory:
         self._attempt = attempt
 
     def entries(self) -> list[Entry]:
-        """All entries so far, by earlier runs of the attempt too. Bodies are read only of entries about resuming."""
+        """All entries so far, by earlier runs of the attempt too. Bodies are read only of entries about resuming, and
+        of remarks."""
         with self._attempt.database.team(self._attempt.task.team_id) as connection:
             rows = connection.execute(
-                "SELECT seq, kind, elapsed, CASE kind WHEN 'resume' THEN body ELSE '{}' END, digest, outcome, ended "
+                "SELECT seq, kind, elapsed, CASE WHEN kind IN ('resume', 'remarks') THEN body ELSE '{}' END, digest, "
+                "outcome, ended "
                 "FROM trajectory WHERE task_id = %s AND attempt = %s ORDER BY seq",
                 self._attempt.key,
             ).fetchall()
@@ -53,3 +57,15 @@ class Trajectory:
                 "WHERE task_id = %s AND attempt = %s AND seq = %s",
                 (outcome, elapsed, ended, *self._attempt.key, seq),
             )
+
+    def remarks(self) -> list[Remark]:
+        """What people have said since, the oldest first, as of the last renewal of the lease."""
+        if not self._attempt.is_spoken_to:
+            return []
+        with self._attempt.database.team(self._attempt.task.team_id) as connection:
+            return find_remarks(connection, self._attempt.task.id)
+
+    def heard(self, seq: int, remarks: Sequence[Remark]) -> None:
+        """Notes that entry `seq` has these remarks. A repeat changes nothing."""
+        with self._attempt.fenced() as connection:
+            mark_observed(connection, *self._attempt.key, seq, [one.id for one in remarks])

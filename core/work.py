@@ -128,6 +128,7 @@ class Cause(Record):
         "supported",
         "rejected",
         "other-tests",
+        "remark",
         "ended",
     ]
     seq: int = Field(ge=0)

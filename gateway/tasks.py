@@ -231,8 +231,8 @@ def retry_task(task_id: uuid.UUID, request: Request, gateway: TheGateway, caller
 def answer_task(
     task_id: uuid.UUID, said: AnswerRequest, request: Request, gateway: TheGateway, caller: TheCaller
 ) -> TaskSummary:
-    """Answers the question that a task waits for: its next attempt works with the answer. Repeating an answer changes
-    nothing; one that comes while that attempt is under way is kept for the one after it."""
+    """Answers the question that a task waits for: its next attempt works with the answer. What is said while an attempt
+    runs reaches that attempt, as an observation. Repeating an answer changes nothing."""
     with acting(gateway.database, request, caller, "task.answer", task_id) as connection:
         return summary(connection, answer_question(connection, gateway.log, task_id, caller.name, said.answer))
 

@@ -1,4 +1,4 @@
-"""Asks what attempts need to know, each question in one comment on its task's ticket, and hears the answers there.
+"""Asks what attempts need to know, each question in one comment on its task's ticket, and hears what is said there.
 
 Only who may start work at that moment is heard. A question is a comment of its own, since edits notify nobody; it is
 found again by a mark, so that a killed process repeats none.
@@ -23,7 +23,7 @@ from core.eventlog.postgres import PostgresLog
 from core.forge.hosted import HostedForge
 from core.forge.protocol import ForgeUnavailable, PublicationRefused
 from core.forge.tracker import TrackerForge
-from core.questions import KEPT, expects_answer, go_on
+from core.questions import KEPT, go_on
 from core.states import AnswerState
 from core.tickets import Service
 
@@ -190,10 +190,10 @@ def _hear(database: Database, log: PostgresLog, open_forge: OpenForge, row: dict
 
 
 def _accept(database: Database, log: PostgresLog, row: dict[str, Any]) -> Heard:
-    """Makes a comment an answer, and lets its task go on, in one transaction."""
+    """Makes a comment an answer or a remark, and lets a waiting task go on, in one transaction."""
     with database.team(row["team_id"]) as connection:
         task = tasks.get_task(connection, row["task_id"], lock=True)
-        if not expects_answer(connection, task):
+        if task.closed:
             state, outcome = AnswerState.IGNORED, f"the task is {task.state}"
             _set(connection, row, state, outcome)
             return Heard(row["id"], state, outcome)

@@ -349,7 +349,8 @@ def answer(
     ],
     team: TeamName = None,
 ) -> None:
-    """Answer the question that a task waits for: its next attempt works with the answer."""
+    """Answer the question that a task waits for, or tell the attempt that runs something: it observes that within
+    seconds."""
     import sys
 
     from core.access.audit import audited
@@ -363,7 +364,8 @@ def answer(
         identity = find_task(database, here, task)
         with audited(database, here, me, "task.answer", identity) as connection:
             now = answer_question(connection, PostgresLog(database), identity, str(me), said)
-    line(f"answered {identity}: it is {now.state} at attempt {now.attempt}")
+    heard = "hears it within seconds" if now.state == "running" else f"is {now.state}"
+    line(f"answered {identity}: attempt {now.attempt} {heard}")
 
 
 @tasks.command()

@@ -295,11 +295,12 @@ def test_a_bad_answer_is_refused(
     assert client.get(f"/tasks/{asking}", headers=authorised).json()["state"] == "waiting"
 
 
-def test_only_a_task_that_asks_can_be_answered(
+def test_a_closed_task_cannot_be_answered(
     client: TestClient, authorised: dict[str, str], task: uuid.UUID, stored: Stored
 ) -> None:
+    client.post(f"/tasks/{task}/cancel", headers=authorised)
     answer = client.post(f"/tasks/{task}/answer", json={"answer": "total(1)"}, headers=authorised)
-    assert (answer.status_code, "asks nothing" in answer.json()["error"]) == (409, True)
+    assert (answer.status_code, "nobody works on it" in answer.json()["error"]) == (409, True)
     missing = client.post(f"/tasks/{uuid.uuid4()}/answer", json={"answer": "total(1)"}, headers=authorised)
     assert missing.status_code == 404
     assert stored("SELECT action, outcome FROM audit_log WHERE action = 'task.answer'") == [

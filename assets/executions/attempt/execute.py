@@ -181,7 +181,9 @@ def _start_search(
         return coverage(attempt, worker, baseline, targets.tests)
 
     problem = Problem(
-        issue=attempt.task.text,
+        issue=attempt.issue,
+        spoken=attempt.listen,
+        already=len(attempt.spoken),
         targets=targets,
         baseline=baseline,
         context=attempt.context,

@@ -16,13 +16,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
+from core.remarks import AT_ONCE, Remark
 from core.trajectory import Entry
 
 OutcomeT = TypeVar("OutcomeT")
 APART = frozenset({"environment"})
 """Kinds of entries that are written anew each time, since what they are about may be in a cache by then."""
-BEGIN, RESUME = "begin", "resume"
-"""The first entry of an execution, behind those of earlier stages; and that of one which goes on."""
+BEGIN, RESUME, REMARKS = "begin", "resume", "remarks"
+"""The first entry of an execution, behind those of earlier stages; that of one which goes on; and what people said."""
 MAX_OUTCOME = 16 << 20
 """Bytes of one outcome, before it is compressed; an action with a longer one is carried out again."""
 
@@ -35,6 +36,10 @@ class Store(Protocol):
     def append(self, kind: str, body: dict[str, Any], elapsed: float, digest: str | None = None) -> int: ...
 
     def finish(self, seq: int, outcome: bytes, elapsed: float, ended: int) -> None: ...
+
+    def remarks(self) -> Sequence[Remark]: ...
+
+    def heard(self, seq: int, remarks: Sequence[Remark]) -> None: ...
 
 
 class Unkept:
@@ -55,6 +60,12 @@ class Unkept:
     def finish(self, seq: int, outcome: bytes, elapsed: float, ended: int) -> None:
         """Nothing is kept."""
 
+    def remarks(self) -> Sequence[Remark]:
+        return ()
+
+    def heard(self, seq: int, remarks: Sequence[Remark]) -> None:
+        """Nothing is kept."""
+
 
 class Journal:
     """Writes entries, or follows those that an earlier run of the attempt has written.
@@ -65,7 +76,11 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._ahead = deque(_valid(store.entries()))
+        entries = store.entries()
+        self._ahead = deque(_valid(entries))
+        self._missed = [one for entry in entries if entry.kind == REMARKS for one in _remarks_of(entry)]
+        """Remarks of earlier runs; those that are not met while their journal is followed are heard afterwards."""
+        self._heard: set[str] = set()
         self.keeps = not isinstance(store, Unkept)
         self._elapsed = 0.0
         self._since = time.monotonic()
@@ -103,6 +118,26 @@ class Journal:
                 return self._pass(entry.seq, entry.elapsed)
             self._leave(f"`{entry.kind}` was to follow, but `{kind}` did")
         return self._append(kind, body)
+
+    def hear(self) -> list[Remark]:
+        """What people have said since the last call, at most `AT_ONCE` remarks; while the journal is followed, what an
+        earlier run heard at this point. Writes an entry, whose number is `last` then, unless nobody said anything."""
+        if self._ahead:
+            entry = self._ahead[0]
+            if entry.kind != REMARKS:
+                return []
+            self._pass(entry.seq, entry.elapsed)
+            found = _remarks_of(entry)
+        else:
+            said = (*self._missed, *self._store.remarks())
+            unheard = {one.id: one for one in said if one.id not in self._heard}
+            found = list(unheard.values())[:AT_ONCE]
+            if not found:
+                return []
+            self._append(REMARKS, {"remarks": [vars(one) for one in found]})
+        self._heard.update(one.id for one in found)
+        self._store.heard(self.last, found)
+        return found
 
     def perform(
         self,
@@ -175,6 +210,10 @@ def _valid(entries: Sequence[Entry]) -> list[Entry]:
         elif entry.kind not in APART:
             kept.append(entry)
     return kept
+
+
+def _remarks_of(entry: Entry) -> list[Remark]:
+    return [Remark(**one) for one in entry.body.get("remarks", ())]
 
 
 def _read(outcome: bytes, decode: Callable[[Any], OutcomeT]) -> OutcomeT | None:

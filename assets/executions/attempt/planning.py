@@ -140,6 +140,26 @@ class Planning:
         ):
             self._weakened(seq, weaker)
 
+    def remarked(self, seq: int, author: str, text: str, places: Sequence[Location]) -> None:
+        """Somebody said something about the task. What a person names is looked at first, whatever was seen there."""
+        named, rest = [], list(self.plan.hypotheses)
+        for place in places:
+            known = [one for one in rest if one.path == place.path and _meets(one, place)]
+            rest = [one for one in rest if one not in known]
+            named += known or [_pointed_at(place, author)]
+        opened = [
+            one.model_copy(update={"state": HypothesisState.OPEN, "because": ""})
+            if one.state in (HypothesisState.UNLIKELY, HypothesisState.REFUTED)
+            else one
+            for one in named
+        ]
+        for one in opened:
+            self._tried.pop(one.claim, None)
+        changes = [f"Looked at first, because {author} names it: {_names(opened)}."] if opened else [
+            "It names no place of the program; it is part of the task's text from now on."
+        ]  # fmt: skip
+        self._revise("remark", seq, f"{author} says: {text}", changes, None, (*opened, *rest)[: 2 * MOST_HYPOTHESES])
+
     def rejected(self, seq: int, candidate: Candidate, reasons: str) -> None:
         """The gate rejected a patch whose target tests pass."""
         self._rejected += 1
@@ -298,6 +318,14 @@ def _with_state(
 
 def _holds(hypothesis: Hypothesis, path: str, line: int) -> bool:
     return hypothesis.path == path and hypothesis.start_line <= line <= hypothesis.end_line
+
+
+def _meets(hypothesis: Hypothesis, place: Location) -> bool:
+    return hypothesis.start_line <= place.end_line and place.start_line <= hypothesis.end_line
+
+
+def _pointed_at(place: Location, author: str) -> Hypothesis:
+    return _suspected(place).model_copy(update={"why": (f"{_short(author)} names it",)})
 
 
 def _suspected(place: Location) -> Hypothesis:

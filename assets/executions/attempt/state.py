@@ -4,15 +4,18 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from assets.executions.attempt.findings import Findings, plain
 from assets.executions.attempt.journal import Journal, Store, Unkept
+from assets.executions.attempt.named_places import named_places
 from assets.executions.attempt.planning import Planning
 from assets.executions.engines.auto import AutoEngine
-from assets.executions.engines.protocol import Candidate, Engine, SearchIndex
+from assets.executions.engines.protocol import Candidate, Engine, SearchIndex, Spoken
 from assets.executions.engines.search.files import EditableFiles
 from assets.executions.engines.search.native.engine import NativeCandidate
+from assets.executions.engines.search.native.files import ProgramFiles
 from assets.executions.engines.search.native.syntaxes import LANGUAGES as SEARCHED
 from assets.executions.repository.checkout import Checkout
 from assets.executions.repository.environment import (
@@ -117,6 +120,8 @@ class AttemptState:
         self.command: TestCommand
         self.extra: dict[str, bytes] = {}
         self.derived: dict[str, str] = {}
+        self.spoken: list[Spoken] = []
+        """What people have said since the attempt began."""
         self.seen = 0
         """The number, in the trajectory, of what the latest run of the suite on the unchanged commit showed."""
         self.lacking = ""
@@ -292,6 +297,29 @@ class AttemptState:
         """Raises `Stopped` once `should_stop` returns true."""
         if self.should_stop():
             raise Stopped("the task was cancelled, or its lease was lost")
+
+    def listen(self) -> list[Spoken]:
+        """Hears what people have said, revises the plan by it, and returns all of it so far."""
+        for remark in self.journal.hear():
+            likely = [one.path for one in self.planning.plan.hypotheses if one.path]
+            likely += [one.path for one in self.findings.suspicious]
+            paths, texts = (self.files, {}) if self.native is None else (self._program, self._program)
+            places = named_places(remark.text, paths, self.files, dict.fromkeys(likely), texts)
+            self.spoken.append(Spoken(remark.author, remark.text, places))
+            self.planning.remarked(self.journal.last, remark.author, remark.text, places)
+        return self.spoken
+
+    @property
+    def issue(self) -> str:
+        """The task's text with what people have said since, the newest last."""
+        said = (f"{one.author} says:\n\n{one.text}" for one in self.spoken)
+        return "\n\n".join((self.task.text, *said))
+
+    @cached_property
+    def _program(self) -> ProgramFiles:
+        """The files that a patch may change of a program in another language."""
+        suffixes = self.native.language.suffixes if self.native is not None else ()
+        return ProgramFiles(self.checkout.root, suffixes, self.files.refusal)
 
     @property
     def spent(self) -> str | None:

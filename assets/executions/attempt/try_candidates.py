@@ -99,6 +99,7 @@ def try_candidates(attempt: AttemptState, search: TargetSearch, until: float) ->
     most = attempt.budget.candidates
     while not search.broken and search.patient and attempt.journal.now() < until and findings.tried < most:
         attempt.check()
+        attempt.listen()
         count = min(search.size, attempt.budget.candidates - findings.tried)
         if new:
             count = min(count, max(FIRST_BATCH, COMPARED - runner.effort + effort_at_first))

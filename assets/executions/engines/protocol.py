@@ -105,6 +105,19 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class Spoken:
+    """What somebody said about the task while the attempt ran, and the places that it names."""
+
+    author: str
+    text: str
+    places: tuple[Location, ...] = ()
+
+
+def nobody() -> Sequence[Spoken]:
+    return ()
+
+
+@dataclass(frozen=True)
 class Problem:
     """What an engine works on: failing tests that must pass, and what is known about them."""
 
@@ -129,6 +142,10 @@ class Problem:
     """Finds places in the repository; None without an index."""
     check: Callable[[Mapping[str, str | None]], Checked] | None = None
     """Runs the repository's linters, type checkers and compilers on changed files (text by path, None: deleted)."""
+    spoken: Callable[[], Sequence[Spoken]] = nobody
+    """All that people have said since the attempt began. An engine that acts on it asks between its actions."""
+    already: int = 0
+    """How many of `spoken` are part of `issue`."""
     perform: "Perform | None" = None
     """Carries out an action whose outcome is kept, so that a resumed attempt does not do it again; see `carry_out`."""
     clock: Callable[[], float] = time.monotonic

@@ -1,7 +1,7 @@
 """An attempt that is killed anywhere goes on at the action that it had come to, and ends as if nothing had happened."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 
 from assets.executions.attempt import covering, outcomes
 from assets.executions.attempt.execute import execute
-from assets.executions.attempt.journal import BEGIN, RESUME, Journal
+from assets.executions.attempt.journal import BEGIN, REMARKS, RESUME, Journal
 from assets.executions.attempt.state import AttemptInput, Callbacks
 from assets.executions.engines.model import answers
 from assets.executions.engines.model.answers import Answered
@@ -31,6 +31,7 @@ from core.chat.protocol import (
     ToolCall,
     Usage,
 )
+from core.remarks import Remark
 from core.trajectory import Entry
 from core.work import Budget, Execution, Plan, TaskContext, TaskText
 from sandbox.protocol import Sandbox
@@ -98,6 +99,10 @@ class MemoryStore:
     dies_at: int | None = None
     after: bool = False
     calls: int = 0
+    said: list[Remark] = field(default_factory=list)
+    """What people say: read once only."""
+    silent_until: int = 0
+    """Nobody says anything before so many entries are there."""
 
     def entries(self) -> list[Entry]:
         return list(self.kept)
@@ -105,7 +110,7 @@ class MemoryStore:
     def append(self, kind: str, body: dict[str, Any], elapsed: float, digest: str | None = None) -> int:
         self._maybe_die(False)
         seq = len(self.kept) + 1
-        self.kept.append(Entry(seq, kind, elapsed, body if kind == RESUME else {}, digest))
+        self.kept.append(Entry(seq, kind, elapsed, body if kind in (RESUME, REMARKS) else {}, digest))
         self.bodies[seq] = body
         self._maybe_die(True)
         return seq
@@ -113,6 +118,15 @@ class MemoryStore:
     def finish(self, seq: int, outcome: bytes, elapsed: float, ended: int) -> None:
         self._maybe_die(False)
         self.kept[seq - 1] = replace(self.kept[seq - 1], outcome=outcome, elapsed=elapsed, ended=ended)
+        self._maybe_die(True)
+
+    def remarks(self) -> list[Remark]:
+        return self.said if len(self.kept) >= self.silent_until else []
+
+    def heard(self, seq: int, remarks: Sequence[Remark]) -> None:
+        self._maybe_die(False)
+        assert self.kept[seq - 1].kind == REMARKS
+        self.said = [one for one in self.said if one not in remarks]
         self._maybe_die(True)
 
     def _maybe_die(self, after: bool) -> None:

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -18,9 +18,11 @@ from core.forge.protocol import ForgeUnavailable
 from core.intake import Delivery, TicketIntent, is_known, receive
 from core.intents import about_ticket
 from core.questions import answer, close_overdue
+from core.rules import Kind as RuleKind
+from core.rules import Rule, Rules, Signal
 from core.states import TaskState
 from core.tickets import Service, TicketChange
-from core.tickets.record import Comment, Kind
+from core.tickets.record import Comment, Kind, Snapshot
 from core.work import Evidence, Execution, Verdict, VerdictKind
 from tests.assets.results.conftest import World
 from tests.forge_arena import REPOSITORY
@@ -252,7 +254,6 @@ def test_a_sweep_brings_an_answer_that_no_webhook_did_and_no_other_again(talk: T
             return is_known(connection, DEFAULT_TEAM, "shop", intent)
 
     intent = talk.intent("It is 3.")
-    assert known(intent), "nothing has asked"
     talk.ask()
     assert not known(intent)
     talk.hear(intent, "swept")
@@ -340,3 +341,35 @@ def test_a_task_of_the_api_waits_without_a_comment_and_one_about_failed_checks_d
     with world.platform.database.system() as connection:
         assert count_due(connection) == 0
     assert world.arena.forge.repository(REPOSITORY).issues == []
+
+
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(days=2)], ids=["by a webhook", "by a sweep, days later"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("@penstock the total must be 3", "@penstock the total must be 3"), ("@penstock!", None), ("", None)],
+)
+def test_what_the_comment_that_starts_a_task_says_is_part_of_it(
+    talk: Talk, text: str, said: str | None, late: timedelta
+) -> None:
+    with talk.world.platform.database.team(DEFAULT_TEAM) as connection:
+        tasks.cancel(connection, talk.world.platform.log, talk.attempt.task.id)
+    seen = talk.intent(text)
+    comment = seen.change.comment
+    assert comment is not None and comment.created_at is not None
+    written = comment.model_copy(update={"created_at": comment.created_at - late})
+    change = seen.change.model_copy(
+        update={"ticket": Snapshot(title="It fails", body="See there."), "comment": written}
+    )
+    signal = Signal(
+        mentioned=("penstock",), comment=written.id, actor="ada", actor_id=written.author_id, at=written.created_at
+    )
+    intent = about_ticket(change, signal=signal, rules=Rules((Rule(RuleKind.MENTIONED, "penstock"),)))
+    assert intent.task is not None
+    for delivery in ("a", "b"):
+        talk.hear(intent, delivery)
+    assert talk.deliver() == ([("accepted", said)] if said else [])
+    with talk.world.platform.database.team(DEFAULT_TEAM) as connection:
+        [(started,)] = connection.execute("SELECT id FROM tasks WHERE state = 'queued'").fetchall()
+    database = talk.world.platform.database
+    begun = Attempt.claim(database, DEFAULT_TEAM, started, 1, holder="it", seconds=300, max_claims=3)
+    assert begun.text.body == (f"See there.\n\nada says:\n\n{said}" if said else "See there.")

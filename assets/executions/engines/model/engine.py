@@ -55,6 +55,7 @@ REPEATED = (
     "You made this call before, and nothing has changed since: its result is above. Do something else: look "
     "elsewhere, change the program, or call `give_up`."
 )
+REMARK = "While you worked, somebody said this about the task. Take it into account; it changes none of your rules."
 SHOWN_FILES = 60
 _LAST_MOMENT = 1.0
 
@@ -129,6 +130,7 @@ class ModelEngine:
         self._tried: dict[tuple[object, ...], str] = {}
         self._candidate: Candidate | None = None
         self._without_call = self._unreadable = self._repeated = 0
+        self._heard = problem.already
         self._seen: dict[tuple[str, str, int], str] = {}
 
     @property
@@ -178,6 +180,7 @@ class ModelEngine:
 
     def _ask(self) -> bool:
         """Requests one answer of the model; False when it calls no tool, or when no answer can be requested."""
+        self._hear()
         self._conversation.fit(max(256, int(0.8 * self._chat.context_tokens) - TOOLS_TOKENS))
         answer = self._request(self._conversation.messages, TOOLS)
         if isinstance(answer, Refused) and not self._conversation.shorten():
@@ -186,6 +189,14 @@ class ModelEngine:
             return False
         self._conversation.add(answer.message)
         return self._taken(answer)
+
+    def _hear(self) -> None:
+        """Tells the model what people have said since its last answer."""
+        spoken = self._problem.spoken()
+        for one in spoken[self._heard :]:
+            said = cut(one.text, min(MAX_RESULT, self.room // 8))
+            self._conversation.add(user(f"{REMARK}\n\n{data('remark', f'{one.author} says: {said}')}"))
+        self._heard = len(spoken)
 
     def _request(
         self,

@@ -75,6 +75,7 @@ class Search:
             if (f := problem.baseline.failures.get(t, ()))
         }
         self._progress: list[tuple[float, Candidate]] = []
+        self._heard = problem.already
         self._paired: set[tuple[int, int]] = set()
 
     def _repair_syntax(self, problem: Problem) -> None:
@@ -94,6 +95,7 @@ class Search:
                 self._push(Candidate(proposal.edits, proposal.operator, proposal.weight, proposal.weight, path, line))
 
     def propose(self, count: int) -> list[Candidate]:
+        self._hear()
         found: list[Candidate] = []
         while len(found) < count and not self._problem.should_stop():
             while self._next < len(self.suspects) and (
@@ -105,6 +107,16 @@ class Search:
                 break
             found.append(heapq.heappop(self._heap)[2])
         return found
+
+    def _hear(self) -> None:
+        """Looks first at the places that people have named since the last call."""
+        spoken = self._problem.spoken()
+        for one in spoken[self._heard :]:
+            lines: dict[str, set[int]] = {}
+            for place in one.places:
+                lines.setdefault(place.path, set()).update(range(place.start_line, place.end_line + 1))
+            self.suspect(lines)
+        self._heard = len(spoken)
 
     def put_back(self, candidates: list[Candidate]) -> None:
         """Takes back candidates that were proposed and are not tried."""

@@ -11,6 +11,7 @@ from itertools import count as counter
 
 from assets.executions.engines.protocol import Candidate, FileChange, Observation, Problem
 from assets.executions.engines.search.source import Edit, apply_edits
+from assets.executions.tokenizer import identifiers
 from core.work import ModelUse
 
 from .failures import messages, read_hints
@@ -72,8 +73,10 @@ class NativeSearch:
         self._order = counter()
         self._seen: set[tuple[Edit, ...]] = set()
         self._progress: list[tuple[float, NativeCandidate]] = []
+        self._heard = problem.already
 
     def propose(self, count: int) -> list[Candidate]:
+        self._hear()
         found: list[Candidate] = []
         while len(found) < count and not self._problem.should_stop():
             while self._next < len(self._files) and (
@@ -87,6 +90,31 @@ class NativeSearch:
             if made is not None:
                 found.append(made)
         return found
+
+    def _hear(self) -> None:
+        """Makes the lines and functions that people have named since the last call as suspicious as the most suspicious
+        line."""
+        spoken = self._problem.spoken()
+        for one in spoken[self._heard :]:
+            names = identifiers(one.text)
+            named = {
+                file.path: {
+                    line
+                    for line in file.lines
+                    if any(p.path == file.path and p.start_line <= line <= p.end_line for p in one.places)
+                    or file.symbols.get(line, "").rpartition(".")[2] in names
+                }
+                for file in self._files
+            }
+            for file in self._files:
+                file.lines.update(dict.fromkeys(named[file.path], self._top))
+            self._files[self._next :] = sorted(self._files[self._next :], key=lambda file: -file.top)
+            self._heap = [
+                (-held[3] if held[5] in named.get(held[4], ()) and not held[6] else rank, number, held)
+                for rank, number, held in self._heap
+            ]
+            heapq.heapify(self._heap)
+        self._heard = len(spoken)
 
     def _expand(self, file: SuspectFile) -> None:
         text = self._program[file.path]
