@@ -33,9 +33,7 @@ _LEDGER = AssetSelection.checks(AssetCheckKey(AssetKey("result"), "ledger_balanc
 
 resolve_task = define_asset_job(
     "resolve_task",
-    selection=(
-        AssetSelection.assets("task_context", "plan", "execution", "result") | AssetSelection.groups("research")
-    )
+    selection=(AssetSelection.assets("task_context", "plan", "execution", "result") | AssetSelection.groups("research"))
     - _LEDGER,
     executor_def=in_process_executor,
     tags=resources.run_tags("resolve_task"),
