@@ -30,6 +30,7 @@ from dagster_project.cli import (
     organisations,
     platform,
     prune,
+    research,
     rules,
     sandbox,
     send,
@@ -65,6 +66,7 @@ app.command("solve")(solve.solve)
 app.command("send")(send.send)
 app.command("search")(index.search)
 app.command("context")(context.context)
+app.command("research")(research.research)
 app.command("ledger")(ledger.ledger)
 app.command("audit")(audit.audit)
 app.command("prune")(prune.prune)
