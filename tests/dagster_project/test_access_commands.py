@@ -183,6 +183,7 @@ ABOUT_A_TEAM = [
     "token create x",
     "token list",
     "token revoke x",
+    "research x --corpus y",
     "object types",
     "object list",
     "object show register/x",
