@@ -53,7 +53,7 @@ class Side:
     infrastructure: int
     flaky: tuple[str, ...]
     load: float | None = None
-    absent: frozenset[str] = frozenset()
+    absent: tuple[str, ...] = ()
 
     @property
     def expected(self) -> int:
@@ -131,7 +131,7 @@ def compare_runs(
     effects = [paired_effect(spec, pairs, seed) for spec in specs]
     judged, verdict, reason = conclude(effects)
     # What neither machine can run is not part of the comparison.
-    missing = max(0, max(baseline.cases, candidate.cases) - count - len(sides[0].absent & sides[1].absent))
+    missing = max(0, max(baseline.cases, candidate.cases) - count - len(set(sides[0].absent) & set(sides[1].absent)))
     remarks, why = _doubts(sides, specs, count, missing)
     if across_versions and baseline.set_sha256 != candidate.set_sha256:
         why = (
@@ -200,7 +200,7 @@ def _side(record: RunRecord, rows: "polars.DataFrame") -> Side:
         int(rows["success"].null_count()) - unrun.height,
         flaky,
         load if isinstance(load, float) else None,
-        frozenset(unrun["case"].to_list()),
+        tuple(sorted(set(unrun["case"].to_list()))),
     )
 
 
