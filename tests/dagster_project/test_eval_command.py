@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +19,11 @@ from dagster_project.cli import main
 from dagster_project.cli.app import app
 from dagster_project.eval_places import code_commit
 from dagster_project.subjects.registry import open_subject
+from sandbox.environments.languages import go
 from sandbox.protocol import Sandbox
 from tests.assets.evals.eval_cases import plain_set
 
+REPAIR = Path(__file__).parents[2] / "eval_sets" / "repair"
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
 
 
@@ -130,6 +133,50 @@ def test_the_repair_engine_is_a_subject(tmp_path: Path, sandbox: Sandbox) -> Non
     assert result.metrics["code_lines"] >= 1
     assert (tmp_path / "t" / "trajectory.jsonl").read_text().count("\n") > 3
     assert (tmp_path / "t" / "patch.diff").read_text().startswith("diff --git ")
+
+
+def test_a_run_ends_with_its_results_by_stratum(home: Path) -> None:
+    run = ("run", "toy", "--subject", "scripted:name=strata", "--run", "strata", "--by", "family")
+    lines = _penstock(home, *run).stdout.splitlines()
+    head = next(at for at, line in enumerate(lines) if line.startswith("FAMILY"))
+    assert lines[head].split() == ["FAMILY", "CASES", "RESOLVED", "PATCHES", "CORRECT", "CANDIDATES", "SECONDS"]
+    assert [line.split()[:2] for line in lines[head + 1 : head + 4]] == [
+        ["<b>text</b>", "40"], ["call", "40"], ["data", "40"],
+    ]  # fmt: skip
+    said = _penstock(home, "run", "toy", "--subject", "scripted", "--run", "strata-2", "--by", "colour")
+    assert "No result has the stratum 'colour'." in said.stdout + said.stderr
+    query = "SELECT strata->>'family' AS family, count(*) AS n FROM results WHERE run = 'strata' GROUP BY 1 ORDER BY 1"
+    assert _json(home, "query", query)[1] == {"family": "call", "n": 40}
+
+
+def test_the_cases_of_a_set_are_checked_by_running_their_tests(
+    home: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENSTOCK_HOME", str(home))
+    monkeypatch.setattr(go, "_installed", lambda: None)
+    run = CliRunner()
+    cases = ("--case", "gridbill-after-midnight", "--case", "relayq-nobody-idle")
+    done = run.invoke(app, ["eval", "check-cases", "repair", *cases])
+    assert done.exit_code == 0, done.output
+    first, second, total = done.output.splitlines()
+    assert first == "gridbill-after-midnight: sound"
+    assert second.startswith("relayq-nobody-idle: not runnable here: The tests need Go 1.21")
+    assert total == "1 case sound, 0 not, 1 not runnable here; 1 have a wrong patch"
+    root = home / "eval_sets" / "broken"
+    shutil.copytree(REPAIR, root, ignore=lambda at, names: names if Path(at).name == "cases" else [])
+    shutil.copytree(REPAIR / "cases" / "gridbill-after-midnight", root / "cases" / "gridbill-after-midnight")
+    case = root / "cases" / "gridbill-after-midnight"
+    (case / "wrong.patch").write_text((case / "fix.patch").read_text())
+    (root / "set.json").write_text((REPAIR / "set.json").read_text().replace('"repair",', '"broken",', 1))
+    done = run.invoke(app, ["eval", "check-cases", "broken"])
+    assert done.exit_code == 1
+    assert "gridbill-after-midnight: the held-back tests pass with wrong.patch" in done.output
+    for arguments, said in (
+        (["repair", "--case", "nobody"], "repair has no case 'nobody'"),
+        (["gate-traps"], "only cases of repair sets are checked"),
+    ):
+        done = run.invoke(app, ["eval", "check-cases", *arguments])
+        assert done.exit_code != 0 and said in str(done.exception) + done.output
 
 
 def test_a_trend_shows_each_run_and_fails_when_the_newest_has_drifted(

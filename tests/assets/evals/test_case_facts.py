@@ -191,3 +191,33 @@ def test_thousands_of_texts_are_compared_quickly() -> None:
     texts = {f"case-{n}": " ".join(f"word{(n * k) % 997}" for k in range(1, 60)) for n in range(3_000)}
     texts["again"] = texts["case-7"] + " please"
     assert near_duplicates(texts)["again"][0] == "case-7"
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "what"),
+    [
+        ("relayq-nobody-idle", "TestIdleComesAndGoes", "names the held-back test TestIdleComesAndGoes"),
+        ("hubbub-orders", "it takes every other letter as it is", "names the held-back test takes every other letter"),
+        ("marklet-tables", "cells", ""),
+    ],
+)
+def test_answers_in_the_query_are_found_in_every_language(tmp_path: Path, name: str, said: str, what: str) -> None:
+    root = tmp_path / "repair"
+    shutil.copytree(SETS / "repair", root, ignore=shutil.ignore_patterns("cases"))
+    shutil.copytree(SETS / "repair" / "cases" / name, root / "cases" / name)
+    (root / "version").write_text("9.0.0\n")
+    assert check_set(load_set(root, sealed=False)).problems == ()
+    issue = root / "cases" / name / "issue.md"
+    issue.write_text(f"{issue.read_text()}\nSee {said}.\n")
+    problems = check_set(load_set(root, sealed=False)).problems
+    assert (what in problems[0]) if what else problems == ()
+
+
+def test_a_held_back_test_of_another_language_that_is_shown_is_found(tmp_path: Path) -> None:
+    root, name = tmp_path / "repair", "relayq-nobody-idle"
+    shutil.copytree(SETS / "repair", root, ignore=shutil.ignore_patterns("cases"))
+    shutil.copytree(SETS / "repair" / "cases" / name, root / "cases" / name)
+    (root / "version").write_text("9.0.0\n")
+    case = root / "cases" / name
+    shutil.copy(case / "heldback" / "report" / "heldback_test.go", case / "repo" / "report" / "heldback_test.go")
+    assert any("report/heldback_test.go" in one for one in check_set(load_set(root, sealed=False)).problems)
