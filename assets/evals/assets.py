@@ -230,6 +230,7 @@ def _metadata(summary: RunSummary, store: ResultStore) -> dict[str, Any]:
         "cases": MetadataValue.int(summary.cases),
         "results": MetadataValue.int(summary.results),
         "infrastructure": MetadataValue.int(summary.infrastructure),
+        "not_runnable": MetadataValue.int(summary.not_runnable),
         "flaky": MetadataValue.int(len(summary.flaky)),
         "outcomes": MetadataValue.json(summary.outcomes),
         "identity": MetadataValue.json(record.identity),

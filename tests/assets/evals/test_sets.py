@@ -185,7 +185,7 @@ def test_a_refused_case_leaves_the_set_unchanged(make: Make, tmp_path: Path) -> 
 
 
 def test_a_folder_is_added_to_a_set_of_folders(repair: Path) -> None:
-    (repair / "version").write_text("0.1.7\n")
+    (repair / "version").write_text("7.1.7\n")
     seal(repair)
     grown = add_case(repair, SETS / "repair" / "cases" / "cachette-own-ttl-zero")
-    assert (grown.version, len(grown.cases)) == ("0.2.0", 3)
+    assert (grown.version, len(grown.cases)) == ("7.2.0", 3)
