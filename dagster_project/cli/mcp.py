@@ -1,5 +1,6 @@
 """`penstock mcp`: Penstock for agents and editors, over the Model Context Protocol."""
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,11 +10,14 @@ from dagster_project.cli.output import CommandFailed, note
 from dagster_project.cli.task import opened
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from core.database import Database
     from core.settings import Settings
 
 
 def mcp(
-    http: Annotated[bool, typer.Option("--http", help="Serve streamable HTTP; by default stdio, for one editor.")] = False,
+    http: Annotated[bool, typer.Option("--http", help="Serve streamable HTTP; by default stdio.")] = False,
     host: Annotated[str, typer.Option(help="Address to listen on, with --http.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on, with --http.")] = 8430,
     allow_host: Annotated[
@@ -42,25 +46,38 @@ def mcp(
     configure("warning", "penstock-mcp")
     address = url or _gateway(settings)
     if http:
-        with opened() as database:
+        with _database(settings) as database:
             _serve_http(settings, database, address, host, port, tuple(allow_host or ()))
         return
     token = _token(settings, token_file, os.environ.get("PENSTOCK_TOKEN"))
     if sys.stdin.isatty():
         note("this speaks MCP over standard input and output: an editor starts it (docs/mcp.md)")
-    with opened() as database:
+    with _database(settings) as database:
         _serve_stdio(settings, database, address, token)
 
 
-def _serve_stdio(settings: "Settings", database: object, address: str, token: str) -> None:
+@contextmanager
+def _database(settings: "Settings") -> "Iterator[Database]":
+    """The platform's database. A given one is neither started nor upgraded: this is no part of the platform."""
+    if settings.database_url is None:
+        with opened() as database:
+            yield database
+        return
+    from core.database import Database
+
+    database = Database(settings.database_url.get_secret_value(), max_size=4)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _serve_stdio(settings: "Settings", database: "Database", address: str, token: str) -> None:
     import anyio
 
-    from core.database import Database
     from dagster_project.mcp_server.gateway_api import GatewayApi
     from dagster_project.mcp_server.knowledge import Knowledge
     from dagster_project.mcp_server.server import make_server
-
-    assert isinstance(database, Database)  # noqa: S101
 
     async def serve() -> None:
         api = GatewayApi(address)
@@ -73,17 +90,14 @@ def _serve_stdio(settings: "Settings", database: object, address: str, token: st
 
 
 def _serve_http(
-    settings: "Settings", database: object, address: str, host: str, port: int, allowed: tuple[str, ...]
+    settings: "Settings", database: "Database", address: str, host: str, port: int, allowed: tuple[str, ...]
 ) -> None:
     import anyio
     import uvicorn
 
-    from core.database import Database
     from dagster_project.mcp_server.gateway_api import GatewayApi
     from dagster_project.mcp_server.knowledge import Knowledge
     from dagster_project.mcp_server.server import PATH, http_app, make_server
-
-    assert isinstance(database, Database)  # noqa: S101
 
     async def serve() -> None:
         api = GatewayApi(address)
@@ -114,7 +128,9 @@ def _gateway(settings: "Settings") -> str:
 def _token(settings: "Settings", file: Path | None, given: str | None) -> str:
     from core.credentials import load_or_make
 
-    token = file.read_text(encoding="utf-8") if file else given if given is not None else load_or_make(settings).api_token
+    token = (
+        file.read_text(encoding="utf-8") if file else given if given is not None else load_or_make(settings).api_token
+    )
     if not token.strip() or len(token) > 20_000:
         raise CommandFailed("there is no token in --token-file or PENSTOCK_TOKEN: `penstock token create` makes one")
     return token.strip()

@@ -4,7 +4,7 @@ import json
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,7 @@ class GatewayApi:
             raise ApiError("the gateway's answer is too large: ask for less")
         return _checked(answer.status_code, answer.content)
 
-    async def events(self, token: str, path: str, last: str) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
+    async def events(self, token: str, path: str, last: str) -> AsyncGenerator[tuple[str, str, dict[str, Any]]]:
         """Server-sent events as (event, id, data), from after the event with the id `last`. Raises `ApiError`."""
         headers = {**_bearer(token), "Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
         event = identity = ""

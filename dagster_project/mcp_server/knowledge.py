@@ -30,9 +30,7 @@ class Knowledge:
 
     def sources(self, team: uuid.UUID) -> list[dict[str, Any]]:
         with self._database.team(team) as connection:
-            rows = connection.execute(
-                "SELECT name, repository, branch FROM sources ORDER BY name LIMIT 500"
-            ).fetchall()
+            rows = connection.execute("SELECT name, repository, branch FROM sources ORDER BY name LIMIT 500").fetchall()
         return [{"name": name, "repository": repository, "branch": branch} for name, repository, branch in rows]
 
     def search(self, team: uuid.UUID, source: str, query: str, limit: int) -> list[dict[str, Any]]:
@@ -43,9 +41,7 @@ class Knowledge:
         with _readable():
             name = find_source(self._database, team, source).name
             used = Models(self._database, self._settings).in_use()
-            found = search(
-                self._database, team, name, query, limit, embedders=used.asked, fallback=used.draining
-            )
+            found = search(self._database, team, name, query, limit, embedders=used.asked, fallback=used.draining)
         return [place.model_dump(mode="json") for place in found]
 
     def pack(self, team: uuid.UUID, source: str, query: str, tokens: int) -> str:

@@ -41,7 +41,10 @@ def make_server(api: GatewayApi, knowledge: Knowledge, own_token: str | None = N
 def http_app(server: MCPServer[Any], api: GatewayApi, host: str, allowed_hosts: tuple[str, ...] = ()) -> "ASGIApp":
     """The app for streamable HTTP, which answers 401 without a valid token. Requests for another host than `host` and
     `allowed_hosts`, as a page makes them whose name leads here, are refused."""
-    names = [*allowed_hosts, *(["127.0.0.1", "localhost", "[::1]"] if host in ("127.0.0.1", "localhost", "::1") else [host])]
+    names = [
+        *allowed_hosts,
+        *(["127.0.0.1", "localhost", "[::1]"] if host in ("127.0.0.1", "localhost", "::1") else [host]),
+    ]
     hosts = [form for name in names for form in (name, f"{name}:*")]
     origins = [f"{scheme}://{name}" for scheme in ("http", "https") for name in hosts]
     app = server.streamable_http_app(

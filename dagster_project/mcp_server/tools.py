@@ -102,7 +102,11 @@ def add_tools(server: MCPServer[Any], api: GatewayApi, knowledge: Knowledge, own
         body: Annotated[str, Field(max_length=100_000, description="The issue: what is wrong, how to see it.")] = "",
         key: Annotated[
             str,
-            Field(max_length=100, pattern=r"^[!-~]*$", description="Repeating a call with the same key starts nothing new."),
+            Field(
+                max_length=100,
+                pattern=r"^[!-~]*$",
+                description="Repeating a call with the same key starts nothing new.",
+            ),
         ] = "",
     ) -> dict[str, Any]:
         """Starts a task: Penstock plans, works in a sandbox, verifies with the repository's tests and publishes a patch
@@ -159,7 +163,9 @@ def add_tools(server: MCPServer[Any], api: GatewayApi, knowledge: Knowledge, own
         text: Annotated[str, Field(min_length=1, max_length=60_000)],
         task: TaskId | None = None,
         thread: Annotated[uuid.UUID | None, Field(description="Or a thread's id.")] = None,
-        message: Annotated[uuid.UUID | None, Field(description="Repeating a call with the same id adds nothing.")] = None,
+        message: Annotated[
+            uuid.UUID | None, Field(description="Repeating a call with the same id adds nothing.")
+        ] = None,
     ) -> dict[str, Any]:
         """Adds a message to a task's thread, which reaches a running attempt as an observation, or to another
         thread."""
@@ -208,7 +214,10 @@ async def _watched(
     events: list[dict[str, Any]] = []
     position, ended, complete = after, False, True
     try:
-        async with asyncio.timeout(max(seconds, 0.5)), aclosing(api.events(token, f"/tasks/{task}/events", after)) as stream:
+        async with (
+            asyncio.timeout(max(seconds, 0.5)),
+            aclosing(api.events(token, f"/tasks/{task}/events", after)) as stream,
+        ):
             async for event, identity, data in stream:
                 position = identity
                 events.append({"kind": event, **_event(event, data)})

@@ -1,10 +1,11 @@
-"""`penstock mcp` with the protocol's own client: in this process, over streamable HTTP and over stdio, in front of a real
+"""`penstock mcp` with the protocol's own client: in this process, over streamable HTTP and over stdio, before a real
 gateway and a real index."""
 
 import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -62,10 +63,9 @@ def running(server: uvicorn.Server) -> Iterator[str]:
         while not server.started:
             assert thread.is_alive() and time.monotonic() < deadline
             time.sleep(0.01)
-        yield "http://127.0.0.1:%d" % server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
-        server.should_exit = True
-        getattr(server, "handle_exit")(15, None)  # ends event streams of the gateway
+        server.handle_exit(signal.SIGTERM, None)  # ends the gateway's event streams
         thread.join(60)
 
 
@@ -257,14 +257,14 @@ def test_over_http_every_request_needs_its_own_token(
     gateway: str, settings: Settings, database: Database, source: str, token: Callable[..., str]
 ) -> None:
     async def use(address: str, own: str) -> Any:
-        async with httpx_client(own) as http, Client(streamable_http_client(f"{address}/mcp", http_client=http)) as client:
+        async with (
+            httpx_client(own) as http,
+            Client(streamable_http_client(f"{address}/mcp", http_client=http)) as client,
+        ):
             return [
                 said(await client.call_tool("search", {"source": "shop", "query": "total"})),
                 said(await client.call_tool("create_task", {"source": "shop", "title": "x"})),
             ]
-
-    async def serve(config: uvicorn.Config) -> None:
-        await uvicorn.Server(config).serve()
 
     api = GatewayApi(gateway)
     app = http_app(make_server(api, Knowledge(settings, database), None), api, "127.0.0.1")
