@@ -18,6 +18,7 @@ from gateway.metrics import Metrics
 from gateway.rates import RateLimit
 from gateway.scrape import Scraper
 from gateway.team_secrets import TeamWebhooks
+from threads.cache import open_cache
 from threads.service import ThreadService
 
 WORK_THREADS = 8
@@ -59,7 +60,11 @@ class Gateway:
         self.token_limit = RateLimit(settings.token_rate, settings.token_burst)
         self.sign_in_limit = RateLimit(SIGN_IN_RATE, SIGN_IN_BURST)
         self.scraper = Scraper(settings, self.database)
-        self.threads = ThreadService(self.database, self.stopping.is_set)
+        self.threads = ThreadService(
+            self.database,
+            self.stopping.is_set,
+            cache=open_cache(settings.thread_cache_url.get_secret_value() if settings.thread_cache_url else None),
+        )
         self.team_webhooks = TeamWebhooks(settings.secrets_folder, self.database)
         if settings.oidc_issuer is not None:
             self.issuer = Issuer(settings.oidc_issuer, settings.oidc_audience or "")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from core.database import Database
+from threads.cache import Cache, CacheUnavailable, Page, open_cache
 from threads.copier import Copier
 from threads.hub import Hub
 from threads.merge import merge_text
@@ -23,6 +24,8 @@ from threads.tasks import copy_trajectory, ensure_thread
 MOST_WAIT = 25.0
 MOST_FEED = 200
 """Changes that one pull answers."""
+CACHED_CHARACTERS = 4096
+"""A shorter last page is read again rather than cached."""
 _MERGES = 8
 """How often an edit is merged again because others edited meanwhile, before both versions are kept."""
 
@@ -63,9 +66,15 @@ class ThreadService:
     """Used by one event loop; connects when the first request needs it."""
 
     def __init__(
-        self, database: Database, stopping: Callable[[], bool] = lambda: False, *, most_messages: int = MOST_MESSAGES
+        self,
+        database: Database,
+        stopping: Callable[[], bool] = lambda: False,
+        *,
+        most_messages: int = MOST_MESSAGES,
+        cache: Cache | None = None,
     ) -> None:
         self._database = database
+        self.cache = cache or open_cache(None)
         self.store = Store(database.url)
         self.copier = Copier(database, stopping)
         self.hub = Hub(self.store, stopping, self.copier.ask)
@@ -126,9 +135,32 @@ class ThreadService:
                 return str(answer)
 
     async def ops(self, member: Member, thread: uuid.UUID, client: uuid.UUID | None, after: int, most: int) -> str:
-        return await self._read(
-            "SELECT threads_ops(%s, %s, %s, %s, %s, %s, %s)", (*member.key, client, thread, after, most)
+        """A page of ops, as JSON. That the member may read it, and the thread's version, are asked of the database each
+        time; the page itself may come from the cache."""
+        name, key = f"{after}:{most}", str(thread)
+        with suppress(CacheUnavailable):
+            page = await self.cache.get(key, name)
+            if page is not None:
+                values = (*member.key, client, thread)
+                row = await self.store.call(
+                    "SELECT head, acl, last_mutation FROM threads_head(%s, %s, %s, %s, %s)", values
+                )
+                if row[0] is None:
+                    raise _no_thread()
+                if page.whole or page.version == row[0]:
+                    return _ops(thread, row[0], row[1], row[2], page.body.decode())
+        row = await self.store.call(
+            "SELECT head, acl, last_mutation, ops, last_seq FROM threads_ops(%s, %s, %s, %s, %s, %s, %s)",
+            (*member.key, client, thread, after, most),
         )
+        if row[0] is None:
+            raise _no_thread()
+        head, acl, last_mutation, ops, last = row
+        whole = last is not None and last == after + most
+        if whole or len(ops) >= CACHED_CHARACTERS:
+            with suppress(CacheUnavailable):
+                await self.cache.put(key, name, Page(head, whole, ops.encode()))
+        return _ops(thread, head, acl, last_mutation, ops)
 
     async def messages(self, member: Member, thread: uuid.UUID, before: int, most: int) -> str:
         return await self._read("SELECT threads_messages(%s, %s, %s, %s, %s, %s)", (*member.key, thread, before, most))
@@ -163,7 +195,8 @@ class ThreadService:
         answer: dict[str, Any] = row[0]
         if "error" in answer:
             raise _refused(answer)
-        self.hub.wake(member.team)
+        with suppress(CacheUnavailable):
+            await self.cache.forget(str(thread))
         return {**answer, "link": secret} if secret else answer
 
     async def join(self, member: Member, secret: str) -> uuid.UUID:
@@ -237,6 +270,7 @@ class ThreadService:
         return row[0], bytes(row[1])
 
     async def close(self) -> None:
+        await self.cache.close()
         await self.hub.close()
         await self.copier.close()
         await self.store.close()
@@ -246,6 +280,11 @@ class ThreadService:
         if row[0] is None:
             raise _no_thread()
         return str(row[0])
+
+
+def _ops(thread: uuid.UUID, head: int, acl: int, last_mutation: int, ops: str) -> str:
+    known = f'"thread": "{thread}", "head": {head}, "acl_epoch": {acl}, "last_mutation_id": {last_mutation}'
+    return f'{{{known}, "ops": {ops}}}'
 
 
 def _refused(answer: dict[str, Any]) -> ThreadError:

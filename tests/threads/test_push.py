@@ -249,3 +249,22 @@ def test_a_client_that_was_away_for_30_days_begins_again_and_keeps_what_it_wrote
     assert json.loads(run(service.pull(BOB, bob.client, start)))["reset"] is True
     followed = json.loads(run(service.pull(BOB, bob.client, middle["cursor"])))
     assert [op["body"]["text"] for op in followed["threads"][0]["ops"]] == ["two"]
+
+
+def test_a_cached_page_is_current_and_only_for_readers(
+    service: ThreadService, run: Run[Any], pusher: MakePusher
+) -> None:
+    ann, bob = pusher(ANN), pusher(BOB)
+    thread = ann.create(visibility="team")
+    identity = uuid.UUID(thread)
+    for number in range(6):
+        ann.say(thread, f"{number}" * 2000)
+    bob_reads = [json.loads(run(service.ops(BOB, identity, bob.client, after, 4)))["ops"] for after in (0, 4, 0, 4)]
+    assert bob_reads[:2] == bob_reads[2:] and [op["seq"] for op in bob_reads[0]] == [1, 2, 3, 4]
+    assert run(service.cache.get(thread, "0:4")).whole and not run(service.cache.get(thread, "4:4")).whole
+    ann.say(thread, "more")
+    assert [op["seq"] for op in json.loads(run(service.ops(BOB, identity, None, 4, 4)))["ops"]] == [5, 6, 7, 8]
+    run(service.share(ANN, identity, Sharing(acl_epoch=1, visibility="private")))
+    json.loads(run(service.ops(ANN, identity, None, 0, 4)))
+    with pytest.raises(ThreadError, match="no such thread"):
+        run(service.ops(BOB, identity, bob.client, 0, 4))

@@ -667,22 +667,31 @@ BEGIN
     INTO changed, answer;
 END $$;
 
--- Ops after a number; null if there is no such thread for `me`.
-CREATE FUNCTION threads_ops(
-    team uuid, me text, team_role text, client uuid, thread uuid, after_seq bigint, most integer
-) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-    answer text;
+-- The version of a thread for `me`, and the client's last mutation; nulls if there is no such thread.
+CREATE FUNCTION threads_head(
+    team uuid, me text, team_role text, client uuid, thread uuid, OUT head bigint, OUT acl bigint, OUT last_mutation bigint
+) LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM threads_as(team, me, team_role);
-    SELECT jsonb_build_object('thread', t.id, 'head', t.head_seq, 'acl_epoch', t.acl_epoch, 'last_mutation_id',
-        coalesce((SELECT last_mutation_id FROM sync_clients WHERE id = client AND principal = me), 0),
-        'ops', coalesce((SELECT jsonb_agg(thread_op_view(s.one) ORDER BY (s.one).seq) FROM (
+    SELECT t.head_seq, t.acl_epoch, coalesce((SELECT c.last_mutation_id FROM sync_clients c WHERE c.id = client
+        AND c.principal = me), 0) INTO head, acl, last_mutation FROM threads t WHERE t.id = thread;
+END $$;
+
+-- The same with the ops after a number, from one snapshot; `last_seq` is the last one's, null if there is none.
+CREATE FUNCTION threads_ops(
+    team uuid, me text, team_role text, client uuid, thread uuid, after_seq bigint, most integer,
+    OUT head bigint, OUT acl bigint, OUT last_mutation bigint, OUT ops text, OUT last_seq bigint
+) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM threads_as(team, me, team_role);
+    SELECT t.head_seq, t.acl_epoch, coalesce((SELECT c.last_mutation_id FROM sync_clients c WHERE c.id = client
+        AND c.principal = me), 0), coalesce(page.ops, '[]'), page.last_seq
+    INTO head, acl, last_mutation, ops, last_seq FROM threads t CROSS JOIN LATERAL (
+        SELECT jsonb_agg(thread_op_view(s.one) ORDER BY (s.one).seq)::text AS ops, max((s.one).seq) AS last_seq FROM (
             SELECT p.one, sum((p.one).size) OVER (ORDER BY (p.one).seq ROWS UNBOUNDED PRECEDING) - (p.one).size AS ahead FROM (
                 SELECT o AS one FROM thread_ops o WHERE o.thread_id = t.id AND o.seq > after_seq ORDER BY o.seq LIMIT most
-            ) p) s WHERE s.ahead < 4194304), '[]'))::text
-    INTO answer FROM threads t WHERE t.id = thread;
-    RETURN answer;
+            ) p) s WHERE s.ahead < 2097152) page
+    WHERE t.id = thread;
 END $$;
 
 -- The last `most` messages before an op's number.
