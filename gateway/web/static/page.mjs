@@ -23,6 +23,10 @@ if (owner) {
   document.querySelector('form[action$="/session/end"]')?.addEventListener("submit", leave);
 }
 
+if (owner && !document.getElementById("thread") && "indexedDB" in globalThis) {
+  import("./thread.mjs").then(({ sendPending }) => sendPending()).catch(() => {}); // the next page tries again
+}
+
 const filters = document.querySelector(".filters");
 if (filters) {
   filters.source.addEventListener("change", () => filters.requestSubmit());

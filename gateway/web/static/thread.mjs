@@ -1,7 +1,7 @@
 // The thread on a task's page: shows what is confirmed and what is still to be sent, and writes. Of several tabs one
 // talks to the server; the others hear from it.
 
-import { KEPT_MESSAGES, emptyThread, shown, uuid7 } from "./replica.mjs";
+import { emptyThread, shown, uuid7 } from "./replica.mjs";
 import { call, locked, owner, renew } from "./session.mjs";
 import { Full, Store } from "./store.mjs";
 import { Sync } from "./sync.mjs";
@@ -215,4 +215,12 @@ export async function startThread(section) {
   show();
 }
 
-export { KEPT_MESSAGES };
+/** On a page without a thread: sends what was written before and is not sent yet. */
+export async function sendPending() {
+  const store = await Store.open(owner);
+  if (!(await store.read()).pending.some((one) => one.seq === undefined)) return store.close();
+  const sync = new Sync(store, { call, renew, told: (what) => { if (what !== "changed") describeNet(what); } });
+  addEventListener("online", () => sync.nudge());
+  addEventListener("pagehide", () => sync.stop());
+  return locked("penstock-threads", () => sync.forever(async () => { await sync.flush(); sync.stop(); }));
+}
