@@ -176,9 +176,9 @@ def test_the_oldest_of_too_many_sessions_of_a_person_ends(
     assert seen == [401, 200, 200, 200]
 
 
-@pytest.mark.parametrize("token", ["", "x", "psr_" + "a" * 43, "psr_" + "é" * 20, "a" * 300])
-def test_what_is_no_refresh_token_is_refused(client: TestClient, token: str) -> None:
-    assert _refresh(client, token).status_code in (400, 401)
+def test_what_is_no_refresh_token_is_refused(client: TestClient) -> None:
+    for token in ("", "x", "psr_" + "a" * 43, "psr_" + "é" * 20, "a" * 300):
+        assert _refresh(client, token).status_code in (400, 401), token
 
 
 def test_too_many_attempts_from_one_address_are_refused(client: TestClient) -> None:

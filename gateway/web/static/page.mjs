@@ -57,12 +57,9 @@ if (task) {
 }
 
 async function leave(event) {
-  if (event.submitter?.dataset.sure) return;
   event.preventDefault();
-  const { form, button } = { form: event.target, button: event.submitter };
   await forget().catch(() => {});
-  button.dataset.sure = "1";
-  form.requestSubmit(button);
+  event.target.submit();
 }
 
 /** Deletes what the browser keeps of the pages and threads. */

@@ -17,7 +17,9 @@ export async function startThread(section) {
   const box = section.querySelector("#say");
   const note = section.querySelector("#say-note");
   const status = section.querySelector("#thread-state");
+  const older = section.querySelector("#older");
   const task = section.dataset.threadOf;
+  let before = []; // older messages than those that are kept, as long as the page is open
   const store = await Store.open(owner);
   const channel = new BroadcastChannel("penstock-threads");
   let thread = await store.threadOf(task);
@@ -44,7 +46,9 @@ export async function startThread(section) {
       const [copy, { pending, dead }] = await Promise.all([thread ? store.thread(thread) : undefined, store.read()]);
       const known = copy ?? emptyThread(thread ?? "");
       const mine = pending.filter((one) => one.thread === thread);
-      render(shown(known, mine), dead.filter((one) => one.thread === thread), known);
+      const first = known.messages[0]?.seq ?? 0;
+      older.hidden = !copy || first <= 2 || before[0]?.seq <= 2 || before.end;
+      render([...before.filter((one) => one.seq < first), ...shown(known, mine)], dead.filter((one) => one.thread === thread), known);
       composer.hidden = !thread || (copy && copy.role === "reader");
       const waiting = mine.filter((one) => one.seq === undefined).length;
       status.textContent = waiting ? `${waiting} to send` : copy ? "" : thread ? "loading" : "";
@@ -177,6 +181,16 @@ export async function startThread(section) {
     localStorage.removeItem(`penstock-draft-${task}`);
     stopEditing();
   }
+
+  older.addEventListener("click", async () => {
+    const kept = (await store.thread(thread)).messages[0]?.seq;
+    const place = before[0]?.seq ?? kept;
+    const page = await sync.json("GET", `/threads/${thread}/messages?before=${place}&limit=200`).catch(() => null);
+    if (!page) return;
+    before = [...page.messages.map((one) => ({ siblings: [], body: {}, ...one })), ...before];
+    before.end = !page.messages.length;
+    show();
+  });
 
   function stopEditing() {
     delete composer.dataset.edits;

@@ -188,36 +188,38 @@ def test_its_tools_search_start_follow_and_talk(
     with_client(token(), use)
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "complaint"),
-    [
-        ("search", {"source": "shop", "query": ""}, "query"),
-        ("search", {"source": "shop", "query": "x" * 20_001}, "query"),
-        ("search", {"source": "shop", "query": "x", "limit": 51}, "limit"),
-        ("search", {"source": "nowhere", "query": "x"}, "nowhere"),
-        ("context_pack", {"source": "shop", "query": "x", "tokens": 10**9}, "tokens"),
-        ("create_task", {"source": "nowhere", "title": "x"}, "penstock index add"),
-        ("create_task", {"source": "shop", "title": ""}, "title"),
-        ("create_task", {"source": "shop", "title": "x", "key": "a b"}, "key"),
-        ("show_task", {"task": "x"}, "task"),
-        ("show_task", {"task": str(uuid.UUID(int=1))}, "no task"),
-        ("watch_task", {"task": str(uuid.UUID(int=1))}, "no task"),
-        ("watch_task", {"task": str(uuid.UUID(int=1)), "seconds": 10**6}, "seconds"),
-        ("read_thread", {}, "either `task` or `thread`"),
-        ("read_thread", {"thread": str(uuid.UUID(int=1))}, "no such thread"),
-        ("write_message", {"task": str(uuid.UUID(int=1)), "text": "x"}, "no task"),
-        ("write_message", {"thread": str(uuid.UUID(int=1)), "text": "x" * 60_001}, "text"),
-    ],
-)
-def test_what_is_wrong_is_said_and_changes_nothing(
-    with_client: Callable[[str, Use], Any], token: Callable[..., str], tool: str, arguments: Any, complaint: str
-) -> None:
-    async def use(client: Client) -> Any:
-        return await client.call_tool(tool, arguments)
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("search", {"source": "shop", "query": ""}, "query"),
+    ("search", {"source": "shop", "query": "x" * 20_001}, "query"),
+    ("search", {"source": "shop", "query": "x", "limit": 51}, "limit"),
+    ("search", {"source": "nowhere", "query": "x"}, "nowhere"),
+    ("context_pack", {"source": "shop", "query": "x", "tokens": 10**9}, "tokens"),
+    ("create_task", {"source": "nowhere", "title": "x"}, "penstock index add"),
+    ("create_task", {"source": "shop", "title": ""}, "title"),
+    ("create_task", {"source": "shop", "title": "x", "key": "a b"}, "key"),
+    ("show_task", {"task": "x"}, "task"),
+    ("show_task", {"task": str(uuid.UUID(int=1))}, "no task"),
+    ("watch_task", {"task": str(uuid.UUID(int=1))}, "no task"),
+    ("watch_task", {"task": str(uuid.UUID(int=1)), "seconds": 10**6}, "seconds"),
+    ("read_thread", {}, "either `task` or `thread`"),
+    ("read_thread", {"thread": str(uuid.UUID(int=1))}, "no such thread"),
+    ("write_message", {"task": str(uuid.UUID(int=1)), "text": "x"}, "no task"),
+    ("write_message", {"thread": str(uuid.UUID(int=1)), "text": "x" * 60_001}, "text"),
+]
 
-    result = with_client(token(), use)
-    assert result.is_error
-    assert complaint in said(result) and len(said(result)) < 2000
+
+def test_what_is_wrong_is_said_and_changes_nothing(
+    with_client: Callable[[str, Use], Any], token: Callable[..., str], database: Database
+) -> None:
+    async def use(client: Client) -> None:
+        for tool, arguments, complaint in WRONG:
+            result = await client.call_tool(tool, arguments)
+            assert result.is_error, (tool, arguments)
+            assert complaint in said(result) and len(said(result)) < 2000, said(result)
+
+    with_client(token(), use)
+    with database.team(DEFAULT_TEAM) as connection:
+        assert connection.execute("SELECT count(*) FROM tasks").fetchone() == (0,)
 
 
 def test_roles_and_teams_count_as_everywhere(
