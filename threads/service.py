@@ -5,9 +5,9 @@ import hashlib
 import json
 import secrets
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -52,6 +52,12 @@ class Member:
     principal: str
     name: str
     role: str
+    actor: Mapping[str, str | None] = field(default_factory=dict)
+    """Kind, name, id and person for the audit log, and the request's id."""
+
+    @property
+    def audited(self) -> str:
+        return json.dumps({"kind": "user", "name": self.name, **self.actor})
 
     @property
     def key(self) -> tuple[uuid.UUID, str, str]:
@@ -186,10 +192,10 @@ class ThreadService:
             digest, role = hashlib.sha256(secret.encode()).digest(), wanted.link.role
             until = datetime.now(UTC) + timedelta(hours=wanted.link.hours)
         row = await self.store.call(
-            "SELECT threads_share(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s)",
+            "SELECT threads_share(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s::jsonb)",
             (
                 *(*member.key, thread, wanted.acl_epoch, wanted.visibility, json.dumps(wanted.grants)),
-                *(digest, role, until),
+                *(digest, role, until, member.audited),
             ),
         )
         answer: dict[str, Any] = row[0]
@@ -201,7 +207,9 @@ class ThreadService:
 
     async def join(self, member: Member, secret: str) -> uuid.UUID:
         digest = hashlib.sha256(secret.encode()).digest()
-        row = await self.store.call("SELECT threads_join(%s, %s, %s, %s)", (*member.key, digest))
+        row = await self.store.call(
+            "SELECT threads_join(%s, %s, %s, %s, %s::jsonb)", (*member.key, digest, member.audited)
+        )
         if row[0] is None:
             raise ThreadError(404, "link", "the link is unknown or has expired")
         found: uuid.UUID = row[0]

@@ -1,6 +1,9 @@
 """Pushes: order, idempotence, merges, rights and turns, on a real database."""
 
+import asyncio
 import json
+import threading
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.threads.conftest import ANN, BOB, EVE, Pusher, Run, member
-from threads.model import Sharing, Turn
+from threads.model import Push, Sharing, Turn
 from threads.retention import DAYS, look, prune
 from threads.service import Member, ThreadError, ThreadService
 
@@ -153,8 +156,6 @@ def test_a_link_opens_a_thread_until_it_expires(service: ThreadService, run: Run
     assert run(service.join(BOB, secret)) == thread
     start = json.loads(run(service.pull(BOB, None, None)))
     assert start["threads"][0]["role"] == "commenter"
-    import time
-
     time.sleep(0.5)
     with pytest.raises(ThreadError):
         run(service.show(BOB, thread))
@@ -176,8 +177,6 @@ def test_only_the_holder_of_a_turn_writes_as_agent_and_a_lost_one_is_cleaned_up(
     assert said["status"] == "applied"
     with pytest.raises(ThreadError, match="somebody else"):
         run(service.turn(ANN, identity, Turn(action="claim", holder="two")))
-    import time
-
     time.sleep(1.1)
     second = run(service.turn(ANN, identity, Turn(action="claim", holder="two")))
     assert second["epoch"] == first["epoch"] + 1
@@ -191,9 +190,6 @@ def test_only_the_holder_of_a_turn_writes_as_agent_and_a_lost_one_is_cleaned_up(
 
 
 def test_a_long_poll_answers_when_something_changes(service: ThreadService, run: Run[Any], pusher: MakePusher) -> None:
-    import asyncio
-    import time
-
     ann, bob = pusher(ANN), pusher(BOB)
     thread = ann.create(visibility="team")
 
@@ -202,8 +198,6 @@ def test_a_long_poll_answers_when_something_changes(service: ThreadService, run:
         waiting = asyncio.create_task(service.pull(BOB, bob.client, start["cursor"], 20))
         await asyncio.sleep(0.3)
         began = time.monotonic()
-        from threads.model import Push
-
         mutation = {"id": 2, "thread": thread, "kind": "append", "message": uuid.uuid4(), "role": "user", "text": "now"}
         await service.push(ANN, Push.model_validate({"protocol": 1, "client": ann.client, "mutations": [mutation]}))
         return json.loads(await waiting), time.monotonic() - began
@@ -268,3 +262,25 @@ def test_a_cached_page_is_current_and_only_for_readers(
     json.loads(run(service.ops(ANN, identity, None, 0, 4)))
     with pytest.raises(ThreadError, match="no such thread"):
         run(service.ops(BOB, identity, bob.client, 0, 4))
+
+
+def test_hundreds_wait_in_one_process_and_all_are_woken(
+    service: ThreadService, run: Run[Any], pusher: MakePusher
+) -> None:
+    ann = pusher(ANN)
+    thread = ann.create(visibility="team")
+
+    async def course() -> list[str]:
+        start = json.loads(await service.pull(BOB, None, None))["cursor"]
+        waiting = [asyncio.create_task(service.pull(BOB, uuid.uuid4(), start, 25)) for _ in range(300)]
+        await asyncio.sleep(1)
+        threads = threading.active_count()
+        append = {"kind": "append", "message": uuid.uuid4(), "role": "user", "text": "wake up"}
+        mutation = {"id": 2, "thread": thread, **append}
+        await service.push(ANN, Push.model_validate({"protocol": 1, "client": ann.client, "mutations": [mutation]}))
+        answers = await asyncio.wait_for(asyncio.gather(*waiting), 10)
+        assert threads < 20
+        return answers
+
+    answers = run(course())
+    assert all("wake up" in answer for answer in answers)
