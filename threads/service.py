@@ -15,6 +15,7 @@ from core.database import Database
 from threads.cache import Cache, CacheUnavailable, Page, open_cache
 from threads.copier import Copier
 from threads.hub import Hub
+from threads.mentions import are_open, resolve
 from threads.merge import merge_text
 from threads.model import LARGEST, MOST_BLOBS, MOST_MESSAGES, PROTOCOL, Push, Sharing, Turn, stored
 from threads.store import Store
@@ -78,9 +79,11 @@ class ThreadService:
         *,
         most_messages: int = MOST_MESSAGES,
         cache: Cache | None = None,
+        summary: Callable[[Sequence[Said]], str] = summarise,
     ) -> None:
         self._database = database
         self.cache = cache or open_cache(None)
+        self._summary = summary
         self.store = Store(database.url)
         self.copier = Copier(database, stopping)
         self.hub = Hub(self.store, stopping, self.copier.ask)
@@ -96,6 +99,8 @@ class ThreadService:
                 supported=[PROTOCOL],
             )
         waiting = [stored(one) for one in push.mutations]
+        if are_open(waiting):
+            await asyncio.to_thread(resolve, self._database, member.team, waiting)
         results: list[dict[str, Any]] = []
         merged: dict[str, dict[str, Any]] = {}
         tries = 0
@@ -239,7 +244,7 @@ class ThreadService:
                 break
             said = [Said(one["author"], one["role"], one["text"]) for one in page if not one["deleted"]] + said
             before = page[0]["seq"]
-        text = await asyncio.to_thread(summarise, said)
+        text = await asyncio.to_thread(self._summary, said)
         row = await self.store.call(
             "SELECT threads_continue(%s, %s, %s, %s, %s, %s, %s, %s)",
             (member.team, member.principal, member.name, member.role, thread, uuid.uuid4(), uuid.uuid4(), text),

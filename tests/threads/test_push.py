@@ -7,14 +7,17 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core.events import DEFAULT_TEAM
 from tests.threads.conftest import ANN, BOB, EVE, Pusher, Run, member
 from threads.model import Push, Sharing, Turn
 from threads.retention import DAYS, look, prune
 from threads.service import Member, ThreadError, ThreadService
+from threads.summary import Said, summarise, summary_by
 
 MakePusher = Callable[[Member], Pusher]
 
@@ -284,3 +287,47 @@ def test_hundreds_wait_in_one_process_and_all_are_woken(
 
     answers = run(course())
     assert all("wake up" in answer for answer in answers)
+
+
+def test_a_mentioned_file_is_found_in_the_context_index(
+    service: ThreadService, run: Run[Any], pusher: MakePusher, database: Any
+) -> None:
+    with database.team(DEFAULT_TEAM) as connection:
+        for name, commit in (("shop", "a" * 40), ("till", "b" * 40)):
+            connection.execute(
+                "INSERT INTO sources (team_id, name, location) VALUES (%s, %s, '/x')", (DEFAULT_TEAM, name)
+            )
+            connection.execute(
+                "INSERT INTO index_versions (team_id, source, version, commit, branch, config, files, chunks, skipped) "
+                "VALUES (%s, %s, 1, %s, 'main', '', 2, 0, 2)",
+                (DEFAULT_TEAM, name, commit),
+            )
+            connection.execute("INSERT INTO source_indexes VALUES (%s, %s, 1)", (DEFAULT_TEAM, name))
+            for path in ("both.py", f"{name}.py"):
+                connection.execute(
+                    "INSERT INTO source_files (team_id, source, path, since, mode, blob, skipped) "
+                    "VALUES (%s, %s, %s, 1, '100644', '', 'test')",
+                    (DEFAULT_TEAM, name, path),
+                )
+    ann = pusher(ANN)
+    thread = ann.create()
+    paths = [{"path": "shop.py", "lines": [3, 9]}, {"path": "both.py"}, {"path": "both.py", "source": "till"}]
+    mentions = [*paths, {"path": "gone.py"}, {"path": "shop.py", "commit": "c" * 40}]
+    ann.say(thread, "look here", body={"mentions": mentions})
+    stored = _ops(service, run, ANN, thread)[-1]["body"]["body"]["mentions"]
+    assert [one.get("commit", "")[:1] for one in stored] == ["a", "", "b", "", "c"]
+    assert stored[0] == {"path": "shop.py", "source": "shop", "commit": "a" * 40, "lines": [3, 9]}
+
+
+def test_a_chat_model_summarises_what_it_can_and_is_done_without(chat_server: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "scripted"
+    folder.mkdir()
+    (folder / "chat.toml").write_text(
+        f'provider = "openai"\nurl = "{chat_server.url}/v1"\nmodel = "scripted"\nretries = 0\n'
+    )
+    said = [Said("ann", "user", "The total is wrong."), Said("bob", "assistant", "It adds the tax twice.")]
+    chat_server.script = lambda asked: chat_server.reply("The tax was added twice.")
+    text = summary_by("scripted", tmp_path)(said)
+    assert text.startswith("The tax was added twice.") and "bob: It adds the tax twice." in text
+    chat_server.always = "503"
+    assert summary_by("scripted", tmp_path)(said) == summary_by(None, tmp_path)(said) == summarise(said)
