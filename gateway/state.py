@@ -20,6 +20,7 @@ from gateway.scrape import Scraper
 from gateway.team_secrets import TeamWebhooks
 from threads.cache import open_cache
 from threads.service import ThreadService
+from threads.summary import summary_by
 
 WORK_THREADS = 8
 """Requests that use the database simultaneously; further ones wait."""
@@ -64,6 +65,7 @@ class Gateway:
             self.database,
             self.stopping.is_set,
             cache=open_cache(settings.thread_cache_url.get_secret_value() if settings.thread_cache_url else None),
+            summary=summary_by(settings.chat_model, settings.models_folder),
         )
         self.team_webhooks = TeamWebhooks(settings.secrets_folder, self.database)
         if settings.oidc_issuer is not None:

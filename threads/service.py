@@ -5,9 +5,9 @@ import hashlib
 import json
 import secrets
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from core.database import Database
 from threads.cache import Cache, CacheUnavailable, Page, open_cache
 from threads.copier import Copier
 from threads.hub import Hub
+from threads.mentions import are_open, resolve
 from threads.merge import merge_text
 from threads.model import LARGEST, MOST_BLOBS, MOST_MESSAGES, PROTOCOL, Push, Sharing, Turn, stored
 from threads.store import Store
@@ -52,6 +53,12 @@ class Member:
     principal: str
     name: str
     role: str
+    actor: Mapping[str, str | None] = field(default_factory=dict)
+    """Kind, name, id and person for the audit log, and the request's id."""
+
+    @property
+    def audited(self) -> str:
+        return json.dumps({"kind": "user", "name": self.name, **self.actor})
 
     @property
     def key(self) -> tuple[uuid.UUID, str, str]:
@@ -72,9 +79,11 @@ class ThreadService:
         *,
         most_messages: int = MOST_MESSAGES,
         cache: Cache | None = None,
+        summary: Callable[[Sequence[Said]], str] = summarise,
     ) -> None:
         self._database = database
         self.cache = cache or open_cache(None)
+        self._summary = summary
         self.store = Store(database.url)
         self.copier = Copier(database, stopping)
         self.hub = Hub(self.store, stopping, self.copier.ask)
@@ -90,6 +99,8 @@ class ThreadService:
                 supported=[PROTOCOL],
             )
         waiting = [stored(one) for one in push.mutations]
+        if are_open(waiting):
+            await asyncio.to_thread(resolve, self._database, member.team, waiting)
         results: list[dict[str, Any]] = []
         merged: dict[str, dict[str, Any]] = {}
         tries = 0
@@ -186,10 +197,10 @@ class ThreadService:
             digest, role = hashlib.sha256(secret.encode()).digest(), wanted.link.role
             until = datetime.now(UTC) + timedelta(hours=wanted.link.hours)
         row = await self.store.call(
-            "SELECT threads_share(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s)",
+            "SELECT threads_share(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s::jsonb)",
             (
                 *(*member.key, thread, wanted.acl_epoch, wanted.visibility, json.dumps(wanted.grants)),
-                *(digest, role, until),
+                *(digest, role, until, member.audited),
             ),
         )
         answer: dict[str, Any] = row[0]
@@ -201,7 +212,9 @@ class ThreadService:
 
     async def join(self, member: Member, secret: str) -> uuid.UUID:
         digest = hashlib.sha256(secret.encode()).digest()
-        row = await self.store.call("SELECT threads_join(%s, %s, %s, %s)", (*member.key, digest))
+        row = await self.store.call(
+            "SELECT threads_join(%s, %s, %s, %s, %s::jsonb)", (*member.key, digest, member.audited)
+        )
         if row[0] is None:
             raise ThreadError(404, "link", "the link is unknown or has expired")
         found: uuid.UUID = row[0]
@@ -231,7 +244,7 @@ class ThreadService:
                 break
             said = [Said(one["author"], one["role"], one["text"]) for one in page if not one["deleted"]] + said
             before = page[0]["seq"]
-        text = await asyncio.to_thread(summarise, said)
+        text = await asyncio.to_thread(self._summary, said)
         row = await self.store.call(
             "SELECT threads_continue(%s, %s, %s, %s, %s, %s, %s, %s)",
             (member.team, member.principal, member.name, member.role, thread, uuid.uuid4(), uuid.uuid4(), text),

@@ -143,6 +143,13 @@ class Arena:
 
     # What must hold
 
+    def expect_traffic(self, ops: int) -> None:
+        """After the faults, what clients write arrives again."""
+        until = time.monotonic() + HEALED_WITHIN
+        while sum(len(found) for found in self.log().values()) <= ops:
+            assert time.monotonic() < until, "traffic does not go on"
+            time.sleep(0.2)
+
     def rest(self) -> None:
         """No client writes, all of them sync, until the queues are empty and all have read everything."""
         for writer in self.writers.values():
@@ -226,6 +233,38 @@ def arena() -> Iterator[Arena]:
         made.close()
 
 
+def test_a_lease_holder_that_was_stopped_writes_nothing_when_it_is_thawed(arena: Arena) -> None:
+    thread = arena.threads[0]
+    holder = subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.thread_holder", f"http://127.0.0.1:{arena.port}", arena.token, thread],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    try:
+        first = int(holder.stdout.readline())
+        assert holder.stdout.readline() == "used\n"
+        holder.send_signal(signal.SIGSTOP)
+        until = time.monotonic() + 20
+        while True:
+            answer = arena.call("POST", f"/threads/{thread}/turn", json={"action": "claim", "holder": "next"})
+            if answer.status_code == 200:
+                break
+            assert answer.json()["code"] == "turn" and time.monotonic() < until
+            time.sleep(0.1)
+        assert answer.json()["epoch"] == first + 1
+        holder.send_signal(signal.SIGCONT)
+        assert holder.stdout.readline() == "turn\n"  # how its next message was refused
+    finally:
+        holder.kill()
+        holder.wait()
+    messages = arena.call("GET", f"/threads/{thread}/messages?limit=200").json()["messages"]
+    uses = [one["id"] for one in messages if one["role"] == "tool_use"]
+    results = [one["body"] for one in messages if one["role"] == "tool_result"]
+    assert [one["tool_use"] for one in results] == uses and all(one["error"] for one in results)
+
+
 def test_whatever_is_killed_nothing_is_lost_or_repeated_and_work_goes_on(arena: Arena) -> None:
     faults: list[Callable[[random.Random], None]] = [
         *(arena.kill_client, arena.stop_client, arena.kill_gateway, arena.kill_database),
@@ -240,9 +279,8 @@ def test_whatever_is_killed_nothing_is_lost_or_repeated_and_work_goes_on(arena: 
             time.sleep(chance.random() * 0.7)
         arena.heal()
         if (number - SEED) % 5 == 4 or number == SEED + ROUNDS - 1:
+            arena.expect_traffic(before + 20)
             arena.rest()
-            after = sum(len(ops) for ops in arena.log().values())
-            assert after > before + 20, f"traffic did not go on after seed {number}"
-            before = after
+            before = sum(len(ops) for ops in arena.log().values())
             for client in range(CLIENTS):
                 arena.start_writer(client)

@@ -749,11 +749,21 @@ END $$;
 CREATE FUNCTION thread_breadth(visibility text) RETURNS integer LANGUAGE sql IMMUTABLE AS
     $$ SELECT array_position(ARRAY['private', 'listed', 'link', 'team'], visibility) $$;
 
+-- Who opens a thread to whom is audited with it.
+GRANT INSERT ON audit_log TO penstock_member;
+CREATE POLICY of_member ON audit_log FOR INSERT TO penstock_member WITH CHECK (team_id = (SELECT threads_team()));
+
+CREATE FUNCTION thread_audit(team uuid, actor jsonb, action text, thread uuid, detail text) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO audit_log (team_id, actor_kind, actor, actor_id, person, action, subject, outcome, detail, request_id)
+    VALUES (team, actor ->> 'kind', actor ->> 'name', actor ->> 'id', actor ->> 'person', action, thread::text, 'done',
+        left(detail, 500), actor ->> 'request');
+$$;
+
 -- Changes who may read and write, if `epoch` is the current one or the new sharing is narrower than the current one.
 -- `grants` maps principals to roles. Returns {acl_epoch} or {error}.
 CREATE FUNCTION threads_share(
     team uuid, me text, team_role text, thread uuid, epoch bigint, wanted text, grants jsonb,
-    link bytea, link_role text, link_until timestamptz
+    link bytea, link_role text, link_until timestamptz, actor jsonb
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     t threads;
@@ -787,13 +797,15 @@ BEGIN
     IF link IS NOT NULL THEN
         INSERT INTO thread_links (team_id, thread_id, sha256, role, expires_at) VALUES (team, t.id, link, link_role, link_until);
     END IF;
+    PERFORM thread_audit(team, actor, 'thread.share', t.id, format('%s, %s listed%s', wanted,
+        (SELECT count(*) FROM jsonb_object_keys(grants)), CASE WHEN link IS NULL THEN '' ELSE ', a link for a ' || link_role END));
     UPDATE threads SET visibility = wanted, acl_epoch = acl_epoch + 1, updated_at = clock_timestamp() WHERE id = t.id;
     PERFORM threads_announce(team);
     RETURN jsonb_build_object('acl_epoch', t.acl_epoch + 1);
 END $$;
 
 -- Opens a thread by its link's secret. Returns the thread's id, or null.
-CREATE FUNCTION threads_join(team uuid, me text, team_role text, secret bytea) RETURNS uuid LANGUAGE plpgsql AS $$
+CREATE FUNCTION threads_join(team uuid, me text, team_role text, secret bytea, actor jsonb) RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
     l thread_links;
 BEGIN
@@ -806,6 +818,7 @@ BEGIN
         VALUES (team, l.thread_id, me, l.role, true, l.expires_at) ON CONFLICT (thread_id, principal) DO UPDATE
         SET role = excluded.role, by_link = true, expires_at = excluded.expires_at WHERE thread_grants.by_link;
     INSERT INTO thread_feed (team_id, thread_id, from_seq) VALUES (team, l.thread_id, 9223372036854775807);
+    PERFORM thread_audit(team, actor, 'thread.join', l.thread_id, 'by its link, as ' || l.role);
     PERFORM threads_announce(team);
     RETURN l.thread_id;
 END $$;
