@@ -28,6 +28,10 @@ from core.tasks import IllegalMove, TaskNotFound
 from gateway import (
     audit,
     health,
+    object_acts,
+    object_page,
+    object_streams,
+    objects,
     page,
     sessions,
     slack_endpoint,
@@ -93,6 +97,10 @@ def create_app(
     app.include_router(streams.router, dependencies=token)
     app.include_router(timeline.router, dependencies=token)
     app.include_router(threads.router, dependencies=token)
+    app.include_router(objects.router, dependencies=token)
+    app.include_router(object_acts.router, dependencies=token)
+    app.include_router(object_streams.router, dependencies=token)
+    app.include_router(object_page.router, dependencies=token)
     app.include_router(tokens.router, dependencies=token)
     app.include_router(audit.router, dependencies=token)
     app.include_router(sessions.router, dependencies=token)
@@ -119,6 +127,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await registering
         await gateway.threads.close()
         gateway.log.close()
+        gateway.objects.close()
         if gateway.issuer is not None:
             gateway.issuer.close()
 

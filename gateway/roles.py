@@ -17,6 +17,7 @@ class Needed:
 
 
 _ID = r"(?P<subject>[^/]+)"
+_OBJECT = r"/objects/(?P<subject>[^/]+/[^/]+)"
 _TASK = rf"(?:/web)?/tasks/{_ID}"
 """Over the API, or by a form of the task's page."""
 _RULES = (
@@ -33,6 +34,14 @@ _RULES = (
     ("POST", rf"/threads/{_ID}/turn", Role.OPERATOR, "thread.turn"),
     ("POST", rf"/threads/{_ID}/continue", Role.OPERATOR, "thread.continue"),
     ("PUT", rf"/threads/{_ID}/blobs/[^/]+", Role.VIEWER, "thread.attach"),
+    ("POST", rf"{_OBJECT}/-/restore", Role.OPERATOR, "object.restore"),
+    ("POST", rf"{_OBJECT}/-/terminate", Role.OPERATOR, "object.terminate"),
+    ("POST", rf"{_OBJECT}/-/revive", Role.OPERATOR, "object.revive"),
+    ("POST", rf"{_OBJECT}/-/retry", Role.OPERATOR, "object.retry"),
+    ("POST", rf"{_OBJECT}/[^/-][^/]*", Role.OPERATOR, "object.call"),
+    ("POST", rf"/object-types/{_ID}/versions", Role.OPERATOR, "object-type.submit"),
+    ("POST", rf"/object-types/{_ID}/back", Role.OPERATOR, "object-type.back"),
+    ("POST", rf"/object-types/{_ID}/promote", Role.OPERATOR, "object-type.promote"),
     ("GET", r"/tokens", Role.ADMIN, "token.list"),
     ("POST", r"/tokens", Role.ADMIN, "token.create"),
     ("DELETE", rf"/tokens/{_ID}", Role.ADMIN, "token.revoke"),

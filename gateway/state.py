@@ -15,6 +15,7 @@ from core.eventlog.postgres import PostgresLog
 from core.settings import Settings
 from gateway.callers import CALLER_KEY, Caller
 from gateway.metrics import Metrics
+from gateway.object_calls import ObjectCalls
 from gateway.rates import RateLimit
 from gateway.scrape import Scraper
 from gateway.team_secrets import TeamWebhooks
@@ -52,6 +53,7 @@ class Gateway:
     sign_in_limit: RateLimit = field(init=False)
     team_webhooks: TeamWebhooks = field(init=False)
     scraper: Scraper = field(init=False)
+    objects: ObjectCalls = field(init=False)
     issuer: Issuer | None = field(init=False, default=None)
     threads: ThreadService = field(init=False)
 
@@ -60,6 +62,7 @@ class Gateway:
         self.webhook_limit = RateLimit(settings.webhook_rate, settings.webhook_burst)
         self.token_limit = RateLimit(settings.token_rate, settings.token_burst)
         self.sign_in_limit = RateLimit(SIGN_IN_RATE, SIGN_IN_BURST)
+        self.objects = ObjectCalls(settings, self.database)
         self.scraper = Scraper(settings, self.database)
         self.threads = ThreadService(
             self.database,

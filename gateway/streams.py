@@ -156,10 +156,10 @@ async def stream_task(
     if news.ended and news.position == start:
         gateway.open_streams -= 1
         return Response(status_code=204)
-    return _Stream(gateway, _follow(gateway, caller, task_id, news))
+    return EventStream(gateway, _follow(gateway, caller, task_id, news))
 
 
-class _Stream(StreamingResponse):
+class EventStream(StreamingResponse):
     """An event stream that always frees its slot when it ends."""
 
     def __init__(self, gateway: Gateway, content: AsyncIterator[str]) -> None:

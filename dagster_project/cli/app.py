@@ -26,10 +26,12 @@ from dagster_project.cli import (
     migrate,
     model_proxy,
     models,
+    objects,
     open_page,
     organisations,
     platform,
     prune,
+    research,
     rules,
     sandbox,
     send,
@@ -66,6 +68,7 @@ app.command("solve")(solve.solve)
 app.command("send")(send.send)
 app.command("search")(index.search)
 app.command("context")(context.context)
+app.command("research")(research.research)
 app.command("ledger")(ledger.ledger)
 app.command("audit")(audit.audit)
 app.command("prune")(prune.prune)
@@ -88,6 +91,7 @@ app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.add_typer(team.teams, name="team")
 app.add_typer(user.users, name="user")
 app.add_typer(token.tokens, name="token")
+app.add_typer(objects.objects, name="object")
 
 
 def _version(wanted: bool) -> None:

@@ -22,7 +22,7 @@ from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
 
 Run = Callable[..., Any]
-GROUPS = {"rules", "task", "index", "tickets", "dead-letters", "user", "token"}
+GROUPS = {"rules", "task", "index", "tickets", "dead-letters", "user", "token", "object"}
 
 
 @pytest.fixture
@@ -183,6 +183,18 @@ ABOUT_A_TEAM = [
     "token create x",
     "token list",
     "token revoke x",
+    "research x --corpus y",
+    "object types",
+    "object list",
+    "object show register/x",
+    "object call register/x read",
+    "object history register/x",
+    "object rollback register/x 1",
+    "object terminate register/x",
+    "object revive register/x",
+    "object retry register/x",
+    "object submit x README.md --manifest pyproject.toml",
+    "object update x --back",
     "audit",
     "open --print",
 ]
