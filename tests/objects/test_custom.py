@@ -1,101 +1,18 @@
 """Code of teams in the sandbox: submitted, checked, let out, called; and what hostile code achieves."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from core.database import Database
-from core.events import DEFAULT_TEAM
-from objects.catalogue import CodeRow, read_code
-from objects.custom.opened import TeamCode
+from objects.catalogue import CodeRow
 from objects.model import Reply
 from objects.node import ThreadedNode
-from objects.submissions import Submission, submit
+from tests.objects.code_cases import ACCOUNT, SCENARIO
 
 CallIt = Callable[..., Reply]
-
-ACCOUNT = """
-def handle(state, message):
-    amount = message["argument"].get("amount", 0)
-    if message["method"] == "total":
-        return state, {"total": state["total"]}
-    if message["method"] == "take" and amount > state["total"]:
-        raise Refused("too-much", "there is not so much")
-    total = state["total"] + (amount if message["method"] == "add" else -amount)
-    return {"total": total}, {"total": total}, [{"kind": "emit", "type": "changed", "data": {"total": total}}]
-"""
-TOTAL = {
-    "type": "object",
-    "properties": {"total": {"type": "integer"}},
-    "required": ["total"],
-    "additionalProperties": False,
-}
-AMOUNT = {
-    "type": "object",
-    "properties": {"amount": {"type": "integer", "minimum": 1, "maximum": 1000}},
-    "required": ["amount"],
-    "additionalProperties": False,
-}
-MANIFEST: dict[str, Any] = {
-    "description": "An account.",
-    "initial": {"total": 0},
-    "methods": {
-        "add": {"argument": AMOUNT, "answer": TOTAL},
-        "take": {"argument": AMOUNT, "answer": TOTAL},
-        "total": {"reading": True, "answer": TOTAL, "argument": {"type": "object"}},
-    },
-}
-SCENARIO = {
-    "name": "adds and takes",
-    "steps": [
-        {"call": "add", "argument": {"amount": 5}, "answer": {"total": 5}},
-        {"restart": True},
-        {"call": "take", "argument": {"amount": 2}, "includes": {"total": 3}},
-        {"call": "take", "argument": {"amount": 9}, "refused": "too-much"},
-    ],
-    "state": {"total": 3},
-}
-
-
-@pytest.fixture(scope="module")
-def team_code(sandbox: Any) -> Iterator[TeamCode]:
-    made = TeamCode(sandbox.name)
-    made.close_for_good, made.close = made.close, lambda: None  # type: ignore[attr-defined,method-assign]
-    yield made
-    made.close_for_good()  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-def node(make_node: Callable[..., ThreadedNode], team_code: TeamCode) -> ThreadedNode:
-    return make_node(custom=team_code)
-
-
-@pytest.fixture
-def let_out(database: Database) -> Callable[..., CodeRow]:
-    """Submits code and waits for the verdict."""
-
-    def make(source: str = ACCOUNT, *, name: str = "account", percent: int = 20, **changed: Any) -> CodeRow:
-        manifest = changed.pop("manifest", MANIFEST)
-        with database.team(DEFAULT_TEAM) as connection:
-            row = submit(
-                connection,
-                DEFAULT_TEAM,
-                Submission(name, source, manifest, changed.pop("scenarios", []), "test", percent),
-            )
-        deadline = time.monotonic() + 90
-        while True:
-            with database.team(DEFAULT_TEAM) as connection:
-                found = read_code(connection, name, row.version)
-            assert found is not None
-            if found.state != "submitted":
-                return found
-            assert time.monotonic() < deadline, "it was not checked"
-            time.sleep(0.1)
-
-    return make
 
 
 def body(reply: Reply) -> Any:
@@ -103,17 +20,17 @@ def body(reply: Reply) -> Any:
 
 
 def test_submitted_code_is_checked_let_out_and_called(
-    node: ThreadedNode, call: CallIt, let_out: Callable[..., CodeRow], database: Database
+    code_node: ThreadedNode, call: CallIt, let_out: Callable[..., CodeRow], database: Database
 ) -> None:
     code = let_out(scenarios=[SCENARIO])
     assert (code.state, code.verdict and code.verdict["reasons"]) == ("accepted", [])
     assert code.verdict and code.verdict["sha256"] == code.sha256
     kinds = {one["kind"] for one in code.verdict["evidence"]["checks"]}
     assert kinds == {"load", "scenario", "answer", "repeat", "restart", "hostile"}
-    assert body(call(node, "account/a", "add", '{"amount": 7}', id="x")) == {"total": 7}
-    assert call(node, "account/a", "add", '{"amount": 7}', id="x").repeated
-    assert body(call(node, "account/a", "total")) == {"total": 7}
-    assert body(call(node, "account/a", "take", '{"amount": 8}'))["code"] == "too-much"
+    assert body(call(code_node, "account/a", "add", '{"amount": 7}', id="x")) == {"total": 7}
+    assert call(code_node, "account/a", "add", '{"amount": 7}', id="x").repeated
+    assert body(call(code_node, "account/a", "total")) == {"total": 7}
+    assert body(call(code_node, "account/a", "take", '{"amount": 8}'))["code"] == "too-much"
     with database.system() as connection:
         events = connection.execute("SELECT body -> 'data' ->> 'total' FROM event_log").fetchall()
     assert events == [("7",)]
@@ -136,9 +53,9 @@ def test_submitted_code_is_checked_let_out_and_called(
     ids=["syntax", "no-handle", "schema", "globals", "reading", "scenario", "slow"],
 )
 def test_code_that_breaks_a_promise_is_refused_with_the_reason(
-    node: ThreadedNode, call: CallIt, let_out: Callable[..., CodeRow], source: str, reason: str
+    code_node: ThreadedNode, call: CallIt, let_out: Callable[..., CodeRow], source: str, reason: str
 ) -> None:
     code = let_out(source, scenarios=[SCENARIO])
     assert code.state == "refused" and code.verdict
     assert reason in " ".join(code.verdict["reasons"])
-    assert call(node, "account/a", "add", '{"amount": 1}').code == "no-such-type"
+    assert call(code_node, "account/a", "add", '{"amount": 1}').code == "no-such-type"
