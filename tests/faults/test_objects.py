@@ -30,7 +30,7 @@ import pytest
 from core.database.embedded import LOGIN, EmbeddedServer
 from core.database.schema import upgrade
 from core.events import DEFAULT_TEAM
-from objects.model import Address, Call, Reply
+from objects.model import Address, Call, Reply, Unavailable
 from objects.router import Node, Router
 from objects.store import NodeStore
 from tests.objects.linearizability import Operation, a_set, is_linearizable, register
@@ -40,7 +40,7 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(3600)]
 ROUNDS = int(os.environ.get("PENSTOCK_TEST_ROUNDS", "20"))
 SEED = int(os.environ.get("PENSTOCK_TEST_SEED", "1"))
 LEASE = 1.5
-OPERATIONS = 24
+OPERATIONS = 120
 """Of one object; then the clients go on to the next."""
 
 
@@ -126,6 +126,16 @@ class Cluster:
         made = Call(address, method, json.dumps(argument), str(uuid.uuid4()), "test", time.time() + seconds)
         return asyncio.run_coroutine_threadsafe(self.router.call(made), self.loop).result(seconds + 30)
 
+    def owner(self, key: str) -> int | None:
+        """The number of the node that runs an object."""
+        with suppress(Unavailable), self.store.connection() as connection:
+            row = connection.execute(
+                "SELECT n.address FROM objects o JOIN object_nodes n ON n.id = o.node WHERE o.key = %s", (key,)
+            ).fetchone()
+            port = int(row[0].rpartition(":")[2]) if row else 0
+            return next((n for n, process in enumerate(self.nodes) if _listens(process.pid, port)), None)
+        return None
+
     # faults
 
     def kill(self, number: int, chance: random.Random) -> None:
@@ -135,12 +145,12 @@ class Cluster:
 
     def freeze(self, number: int, chance: random.Random) -> None:
         self.nodes[number].send_signal(signal.SIGSTOP)
-        time.sleep(LEASE * chance.uniform(0.3, 1.6))
+        time.sleep(LEASE * chance.uniform(0.6, 1.8))
         self.nodes[number].send_signal(signal.SIGCONT)
 
     def partition(self, number: int, chance: random.Random) -> None:
         self.cuts[number].open.clear()
-        time.sleep(LEASE * chance.uniform(0.3, 1.6))
+        time.sleep(LEASE * chance.uniform(0.6, 1.8))
         self.cuts[number].open.set()
 
     def drain(self, number: int, chance: random.Random) -> None:
@@ -263,7 +273,8 @@ def test_objects_stay_linearizable_under_faults(cluster: Cluster) -> None:
         time.sleep(chance.uniform(0.2, 0.8))
         fault = cluster.restart_database if turn % 10 == 9 else chance.choice(faults)
         done[fault.__name__] = done.get(fault.__name__, 0) + 1
-        fault(chance.randrange(3), chance)
+        owner = cluster.owner(f"r{state['turn']}") if chance.random() < 0.7 else None
+        fault(chance.randrange(3) if owner is None else owner, chance)
     time.sleep(1)
     state["stop"] = True
     for client in clients:
@@ -293,13 +304,8 @@ def test_a_killed_nodes_object_is_served_again_within_the_lease_and_two_seconds(
     for turn in range(3):
         key = f"k{turn}"
         assert cluster.call("register", key, "add", {}).ok
-        with cluster.store.connection() as connection:
-            row = connection.execute(
-                "SELECT n.address FROM objects o JOIN object_nodes n ON n.id = o.node WHERE o.key = %s", (key,)
-            ).fetchone()
-        assert row is not None
-        port = int(row[0].rpartition(":")[2])
-        number = next(n for n, process in enumerate(cluster.nodes) if _listens(process.pid, port))
+        number = cluster.owner(key)
+        assert number is not None
         cluster.nodes[number].send_signal(signal.SIGKILL)
         began = time.monotonic()
         assert json.loads(cluster.call("register", key, "add", {}).body) == {"count": 2}
