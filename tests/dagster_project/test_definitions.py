@@ -41,6 +41,7 @@ def test_the_definitions_are_complete() -> None:
             "eval_pair": ["eval_results"],
             "eval_comparison": ["eval_pair"],
             "platform_default": ["eval_comparison"],
+            "object_types": [],
         },
         "jobs": [
             "begin_migration",
@@ -69,6 +70,7 @@ def test_the_definitions_are_complete() -> None:
             "failed_run_sensor",
             "migration_request_sensor",
             "migration_sensor",
+            "object_type_sensor",
             "publication_sensor",
             "reconciler",
             "stale_source_sensor",
