@@ -31,7 +31,7 @@ from objects.model import Address, Call, Reply
 from objects.router import Node, Router
 from objects.store import NodeStore
 from objects.submissions import Submission, submit
-from tests.bench.gateway import _gateway
+from tests.bench.gateway import gateway_process
 from tests.bench.running import database_server
 
 ROOT = Path(__file__).parents[2]
@@ -121,10 +121,9 @@ class Bench:
 
 def measure() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder, database_server() as server:
-        url = server if isinstance(server, str) else server.url("penstock")
         home = Path(folder) / "home"
         home.mkdir(mode=0o700)
-        bench = Bench(url, home)
+        bench = Bench(server.url("bench"), home)
         try:
             return _measured(bench)
         finally:
@@ -140,16 +139,14 @@ def _measured(bench: Bench) -> list[dict[str, Any]]:
         rate, took = bench.many(keys, AT_ONCE)
         rows.append(_row("trusted calls over 1,000 objects", rate, "calls/s", "what they must reach", 250))
         rows.append(_row("the same", rate, "calls/s", "bare UPDATE and INSERT, committed one by one", bare))
-        rows.append(_row("their p95", _p95(took) * 1000, "ms", "what it must stay under", 40, less=True))
+        rows.append(_within("their p95", _p95(took) * 1000, "ms", 40))
         rate, took = bench.many(["hot"] * HOT, 8)
         rows.append(_row("one hot object", rate, "calls/s", "what it must reach", 100))
         rows += _through_the_gateway(bench)
         bench.hibernate()
         time.sleep(0.5)
         _, took = bench.many([f"k{n}" for n in range(WAKES)], 1)
-        rows.append(
-            _row("wake of a trusted object, p95", _p95(took) * 1000, "ms", "what it must stay under", 100, less=True)
-        )
+        rows.append(_within("wake of a trusted object, p95", _p95(took) * 1000, "ms", 100))
         rows += _wakes_in_the_sandbox(bench)
         rows += _memory(bench, process)
         rows += _alarms(bench)
@@ -182,7 +179,10 @@ def _bare(url: str, times: int, at_once: int) -> float:
 
 
 def _through_the_gateway(bench: Bench) -> list[dict[str, Any]]:
-    with tempfile.TemporaryDirectory() as folder, _gateway(Path(folder), bench.url) as port:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        gateway_process(Path(folder), bench.url, PENSTOCK_TOKEN_RATE="0") as port,
+    ):
         from core.credentials import load_or_make
         from core.settings import Settings
 
@@ -206,30 +206,39 @@ def _through_the_gateway(bench: Bench) -> list[dict[str, Any]]:
 
 
 def _wakes_in_the_sandbox(bench: Bench) -> list[dict[str, Any]]:
-    cold, warm = [], []
+    stored, cold, idle = [], [], []
     for turn in range(6):
-        name = f"echo-{turn}"
-        with bench.database.team(DEFAULT_TEAM) as connection:
-            row = submit(connection, DEFAULT_TEAM, Submission(name, f"{ECHO}# {turn}\n", MANIFEST, [], "bench", 100))
-            connection.execute("UPDATE object_code SET state = 'accepted' WHERE type = %s", (name,))
-            connection.execute("UPDATE object_types SET active_version = %s WHERE type = %s", (row.version, name))
-        # The first takes the process in store, if there is one; the next is started while that is replaced.
-        for times in (cold, warm):
-            began = time.perf_counter()
-            reply = bench.call(name, "a", "go")
-            assert reply.ok, reply
-            times.append(time.perf_counter() - began)
-            bench.hibernate()
-        if turn % 2:
-            time.sleep(2)
-    fresh, stored = max(cold), min(cold)
+        # The first takes the process in store; the next finds none, since that is replaced meanwhile.
+        for name, times in ((f"stored-{turn}", stored), (f"cold-{turn}", cold)):
+            _let_in(bench, name)
+            if turn == 0 and times is stored:
+                bench.call(name, "first", "go")  # which opens the sandbox, and puts a process in store
+                time.sleep(2)
+                _let_in(bench, name := "stored-again")
+            times.append(_timed(bench, name))
+        bench.hibernate()
+        idle.append(_timed(bench, f"cold-{turn}"))
+        time.sleep(2)
     return [
-        _row("wake in the sandbox, cold", fresh * 1000, "ms", "what it must stay under", 400, less=True),
-        _row("wake in the sandbox, from the store", stored * 1000, "ms", "what it must stay under", 60, less=True),
-        _row(
-            "wake in the sandbox, its process idle", _p95(warm) * 1000, "ms", "what it must stay under", 60, less=True
-        ),
+        _within("wake in the sandbox, cold (median of 6)", statistics.median(cold) * 1000, "ms", 400),
+        _within("wake in the sandbox, from the store (median of 6)", statistics.median(stored) * 1000, "ms", 60),
+        _within("wake in the sandbox, its process idle (median of 6)", statistics.median(idle) * 1000, "ms", 60),
     ]
+
+
+def _let_in(bench: Bench, name: str) -> None:
+    """Code that serves as if the gate had let it out."""
+    with bench.database.team(DEFAULT_TEAM) as connection:
+        row = submit(connection, DEFAULT_TEAM, Submission(name, f"{ECHO}# {name}\n", MANIFEST, [], "bench", 100))
+        connection.execute("UPDATE object_code SET state = 'accepted' WHERE type = %s", (name,))
+        connection.execute("UPDATE object_types SET active_version = %s WHERE type = %s", (row.version, name))
+
+
+def _timed(bench: Bench, name: str) -> float:
+    began = time.perf_counter()
+    reply = bench.call(name, "a", "go")
+    assert reply.ok, reply
+    return time.perf_counter() - began
 
 
 def _memory(bench: Bench, process: subprocess.Popen[bytes]) -> list[dict[str, Any]]:
@@ -237,16 +246,13 @@ def _memory(bench: Bench, process: subprocess.Popen[bytes]) -> list[dict[str, An
     with bench.database.system() as connection:
         connection.execute(
             "INSERT INTO objects (team_id, type, key, code_version, status, state, state_version) "
-            "SELECT %s, 'register', 'h' || n, 1, 'Hibernating', '{\"value\":null,\"count\":1,\"lock\":null,\"fence\":0}', 1 "
-            "FROM generate_series(1, %s) n",
-            (DEFAULT_TEAM, HIBERNATING),
+            "SELECT %s, 'register', 'h' || n, 1, 'Hibernating', %s, 1 FROM generate_series(1, %s) n",
+            (DEFAULT_TEAM, '{"value":null,"count":1,"lock":null,"fence":0}', HIBERNATING),
         )
     bench.many([f"h{n}" for n in range(1, 50)], 1)
     time.sleep(5)
     grown = max(0.1, (_resident(process.pid) - before) / (1 << 20))
-    return [
-        _row("100,000 hibernating objects: memory of the node", grown, "MiB", "what it must stay under", 5, less=True)
-    ]
+    return [_within("100,000 hibernating objects: memory of the node", grown, "MiB", 5)]
 
 
 def _resident(pid: int) -> int:
@@ -294,6 +300,10 @@ def _until(holds: Callable[[], bool], seconds: float) -> None:
 
 def _p95(values: list[float]) -> float:
     return statistics.quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
+
+
+def _within(name: str, value: float, unit: str, most: float) -> dict[str, Any]:
+    return _row(name, value, unit, "what it must stay under", most, less=True)
 
 
 def _row(name: str, value: float, unit: str, against: str, aim: float, *, less: bool = False) -> dict[str, Any]:
