@@ -1,13 +1,16 @@
 """Code of teams in the sandbox: submitted, checked, let out, called; and what hostile code achieves."""
 
 import json
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from core.database import Database
 from objects.catalogue import CodeRow
+from objects.manifest import read_manifest
 from objects.model import Reply
 from objects.node import ThreadedNode
 from tests.objects.code_cases import ACCOUNT, SCENARIO
@@ -59,3 +62,53 @@ def test_code_that_breaks_a_promise_is_refused_with_the_reason(
     assert code.state == "refused" and code.verdict
     assert reason in " ".join(code.verdict["reasons"])
     assert call(code_node, "account/a", "add", '{"amount": 1}').code == "no-such-type"
+
+
+def test_a_program_in_another_language_speaks_the_protocol_itself(
+    code_node: ThreadedNode, call: CallIt, let_in: Callable[..., int]
+) -> None:
+    program = (
+        "#!/bin/sh\n"
+        "while read -r line; do\n"
+        '  id=$(echo "$line" | sed \'s/^{"id": \\([0-9]*\\),.*/\\1/\')\n'
+        '  echo "{\\"id\\": $id, \\"state\\": {\\"n\\": 1}, \\"result\\": \\"from a shell\\"}"\n'
+        "done\n"
+    )
+    let_in(program, name="shell", manifest={"methods": {"go": {}}})
+    for _ in range(2):
+        assert body(call(code_node, "shell/a", "go", '{"x": 1}')) == "from a shell"
+    let_in("#!/bin/sh\nwhile read -r line; do echo hello; done\n", name="rude", manifest={"methods": {"go": {}}})
+    reply = call(code_node, "rude/a", "go", "1")
+    assert reply.code == "fault" and "broke the protocol" in reply.body
+
+
+def test_a_sharded_type_spreads_keys_and_tells_which_was_meant(
+    code_node: ThreadedNode, call: CallIt, let_in: Callable[..., int], database: Database
+) -> None:
+    source = "def handle(state, message):\n    state[message['key']] = 1\n    return state, sorted(state)\n"
+    manifest = {"initial": {}, "shards": 2, "methods": {"go": {}}}
+    let_in(source, name="many", manifest=manifest)
+    spec = read_manifest(manifest, "many", 1)
+    seen: dict[str, Any] = {}
+    for key in ("ada", "bob", "eve", "dan", "kim"):
+        shard = spec.object_key(key)
+        seen[shard] = body(call(code_node, f"many/{shard}", "go", "1", key=key))
+    assert set(seen) == {"shard-0", "shard-1"}
+    assert sorted(key for keys in seen.values() for key in keys) == ["ada", "bob", "dan", "eve", "kim"]
+
+
+def test_a_stateless_type_runs_at_once_and_stores_nothing(
+    code_node: ThreadedNode, call: CallIt, let_in: Callable[..., int], database: Database
+) -> None:
+    source = (
+        "import time\ndef handle(state, message):\n    time.sleep(0.5)\n    return state, message['argument'] * 2\n"
+    )
+    let_in(source, name="double", manifest={"stateless": True, "methods": {"go": {}}})
+    assert body(call(code_node, "double/a", "go", "1")) == 2
+    began = time.monotonic()
+    with ThreadPoolExecutor(3) as pool:
+        replies = list(pool.map(lambda n: call(code_node, "double/a", "go", str(n)), range(3)))
+    took = time.monotonic() - began
+    assert [body(reply) for reply in replies] == [0, 2, 4] and took < 15
+    with database.system() as connection:
+        assert connection.execute("SELECT count(*) FROM objects").fetchone() == (0,)
