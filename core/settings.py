@@ -520,6 +520,14 @@ class Settings(BaseSettings):
     chat_samples: int = Field(
         default=3, ge=1, le=16, description="Answers to one question for a patch, by the engine `hybrid`."
     )
+    research_folders: dict[str, Path] = Field(
+        default_factory=dict,
+        description="Folders of documents that research tasks of the default team may search, by name, as JSON: "
+        '{"handbook": "/srv/handbook"}.',
+    )
+    research_seconds: float = Field(
+        default=300.0, gt=0, le=86_400, description="Time in which a research question is searched, in seconds."
+    )
     slots: int = Field(default=2, ge=1, le=256, description="Most tasks that run at the same time.")
     task_seconds: float = Field(default=120.0, gt=0, le=86_400, description="Time budget of one attempt, in seconds.")
     lease_seconds: float = Field(

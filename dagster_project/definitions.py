@@ -18,6 +18,7 @@ from assets.migrations import assets as migration_assets
 from assets.migrations import model_assets
 from assets.objects import assets as object_assets
 from assets.plans import assets as plan_assets
+from assets.research import assets as research_assets
 from assets.results import asset_checks as result_checks
 from assets.results import assets as result_assets
 from dagster_project.console_log import use_for_runs
@@ -43,6 +44,7 @@ defs = Definitions(
             execution_assets,
             environment_assets,
             result_assets,
+            research_assets,
             eval_assets,
             comparison_assets,
             default_assets,

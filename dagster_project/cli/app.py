@@ -26,9 +26,11 @@ from dagster_project.cli import (
     model_proxy,
     models,
     objects,
+    open_page,
     organisations,
     platform,
     prune,
+    research,
     rules,
     sandbox,
     send,
@@ -36,6 +38,7 @@ from dagster_project.cli import (
     solve,
     task,
     team,
+    thread,
     tickets,
     token,
     user,
@@ -53,6 +56,7 @@ app = typer.Typer(
 )
 app.command("init")(init.init)
 app.command("up")(platform.up)
+app.command("open")(open_page.open_page)
 app.command("down")(lifecycle.down)
 app.command("status")(lifecycle.status)
 app.command("restart")(lifecycle.restart)
@@ -62,6 +66,7 @@ app.command("solve")(solve.solve)
 app.command("send")(send.send)
 app.command("search")(index.search)
 app.command("context")(context.context)
+app.command("research")(research.research)
 app.command("ledger")(ledger.ledger)
 app.command("audit")(audit.audit)
 app.command("prune")(prune.prune)
@@ -70,6 +75,7 @@ app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("model-proxy")(model_proxy.model_proxy)
 app.add_typer(task.tasks, name="task")
+app.add_typer(thread.threads, name="thread")
 app.add_typer(organisations.sources, name="index")
 app.add_typer(tickets.tickets, name="tickets")
 app.add_typer(rules.rules, name="rules")

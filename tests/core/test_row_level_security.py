@@ -110,8 +110,8 @@ def _value(kind: str, size: int, number: int) -> Any:
         "jsonb": "{}",
         "boolean": True,
         "xid8": f"{number}",
-        "vector": f"[{','.join(['1'] * size)}]",
-        "public.vector": f"[{','.join(['1'] * size)}]",
+        "vector": f"[{','.join(['1'] * max(size, 3))}]",
+        "public.vector": f"[{','.join(['1'] * max(size, 3))}]",
     }.get(kind, next(_numbers))
 
 
