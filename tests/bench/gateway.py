@@ -53,7 +53,7 @@ _ROWS = (
 
 
 @contextmanager
-def gateway_process(home: Path, database_url: str, **settings: str) -> Iterator[int]:
+def _gateway(home: Path, database_url: str, **more: str) -> Iterator[int]:
     with (home / "log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "gateway"],
@@ -67,7 +67,7 @@ def gateway_process(home: Path, database_url: str, **settings: str) -> Iterator[
                 "PENSTOCK_WEBHOOK_RATE": "0",
                 "PENSTOCK_MOST_WAITING": "0",
                 "PENSTOCK_MOST_WAITING_OF_SOURCE": "0",
-                **settings,
+                **more,
             },
         )
     try:
@@ -200,7 +200,7 @@ def measure() -> list[dict[str, Any]]:
                 "INSERT INTO sources (team_id, name, location, repository) VALUES (%s, 'bench', '/x', 'owner/name')",
                 (DEFAULT_TEAM,),
             )
-        with gateway_process(home, url) as port:
+        with _gateway(home, url) as port:
             gateway = _seconds(_deliverer(port, secret), ONE_BY_ONE)
             bare = _seconds(insert, ONE_BY_ONE)
             gateway_rate = _rate(lambda: _deliverer(port, secret))

@@ -31,7 +31,7 @@ from objects.model import Address, Call, Reply
 from objects.router import Node, Router
 from objects.store import NodeStore
 from objects.submissions import Submission, submit
-from tests.bench.gateway import gateway_process
+from tests.bench.gateway import _gateway
 from tests.bench.running import database_server
 
 ROOT = Path(__file__).parents[2]
@@ -181,7 +181,7 @@ def _bare(url: str, times: int, at_once: int) -> float:
 def _through_the_gateway(bench: Bench) -> list[dict[str, Any]]:
     with (
         tempfile.TemporaryDirectory() as folder,
-        gateway_process(Path(folder), bench.url, PENSTOCK_TOKEN_RATE="0") as port,
+        _gateway(Path(folder), bench.url, PENSTOCK_TOKEN_RATE="0") as port,
     ):
         from core.credentials import load_or_make
         from core.settings import Settings
