@@ -14,6 +14,8 @@ from objects.model import Reply
 from objects.node import ThreadedNode
 from tests.objects.code_cases import ACCOUNT
 
+pytestmark = pytest.mark.services
+
 CallIt = Callable[..., Reply]
 ANY: dict[str, Any] = {"initial": {"total": 0}, "methods": {"go": {}, "get": {"reading": True}}}
 
@@ -123,7 +125,7 @@ def test_an_object_that_cannot_be_loaded_three_times_is_failed_until_somebody_tr
     from objects.lifecycle import get_object, try_again
 
     let_in("raise SystemError('no')\n")
-    codes = [call(code_node, "account/a", "total").code for _ in range(4)]
+    codes = [call(code_node, "account/a", "add", '{"amount": 1}').code for _ in range(4)]
     assert codes == ["fault", "fault", "failed", "failed"]
     with database.team(DEFAULT_TEAM) as connection:
         row = get_object(connection, "account", "a")

@@ -19,6 +19,8 @@ from objects.model import Reply
 from objects.node import ThreadedNode
 from tests.objects.code_cases import ACCOUNT, MANIFEST
 
+pytestmark = pytest.mark.services
+
 CallIt = Callable[..., Reply]
 
 NEWER = ACCOUNT.replace('state["total"]', 'state["sum"]').replace(

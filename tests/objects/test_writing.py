@@ -9,6 +9,8 @@ from core.chat import ChatUnavailable, open_chat_spec
 from objects.custom.writing import write
 from tests.objects.code_cases import ACCOUNT, MANIFEST, SCENARIO
 
+pytestmark = pytest.mark.services
+
 WRONG = ACCOUNT.replace("amount > state", "amount > 3 * state")
 
 
