@@ -119,9 +119,7 @@ def test_a_case_fails_before_its_fix_and_passes_with_it(
     assert check_case(case_of[name], sandbox) == []
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("purse-one-bad-amount", marks=pytest.mark.services), "slotter-sundays"]
-)
+@pytest.mark.parametrize("name", [pytest.param("purse-one-bad-amount", marks=pytest.mark.services), "slotter-sundays"])
 def test_cases_in_other_languages_are_judged_by_their_own_tests(
     case_of: dict[str, RepairCase], sandbox: Sandbox, shared_cache: Path, name: str
 ) -> None:
