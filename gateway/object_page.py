@@ -59,8 +59,10 @@ def headers() -> dict[str, str]:
     response_class=HTMLResponse,
     responses=documented(400, 401, 403, 404, 429, 503),
 )
+@router.get("/web/objects/{type}/{key}", response_class=HTMLResponse, include_in_schema=False)
 def object_page(type: str, key: Key, gateway: TheGateway, team: TheTeam) -> HTMLResponse:
-    """The object for people: state, calls, alarms, faults and history."""
+    """The object for people: state, calls, alarms, faults and history. Below `/web` it is for browsers that signed
+    in."""
     with gateway.database.team(team) as connection:
         row = lifecycle.get_object(connection, type, key_in(key))
         state = lifecycle.state_of(connection, type, key)

@@ -154,8 +154,9 @@ async def read_method(
     """Calls a method that only reads. Parameters of the address are its argument."""
     spec = await gateway.objects.spec(caller.team_id, type)
     found = method_of(spec, method)
-    if not found.reading:
-        raise Refused(405, "method", f"{method} may change the object: use POST", headers={"Allow": "POST"})
+    if not found.reading or found.secret:
+        why = "takes a secret, which belongs into no address" if found.secret else "may change the object"
+        raise Refused(405, "method", f"{method} {why}: use POST", headers={"Allow": "POST"})
     return await _call(type, key, method, of_query(request.query_params, found), gateway, caller, None, None)
 
 

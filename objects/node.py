@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from core.database import Database
+from objects.catalogue import builtin
 from objects.handlers import CustomHandlers, Handlers
 from objects.model import Address, Call, Reply, Unavailable, problem
 from objects.router import Node, Router
@@ -30,6 +31,7 @@ _logger = logging.getLogger("objects")
 _T = TypeVar("_T")
 
 THREADS = 8
+CODE_THREADS = 12
 MOST_WAITING = 500
 """Calls that may wait for one object; further ones are answered `busy`."""
 MOST_CALLS = 4000
@@ -82,6 +84,8 @@ class ObjectNode:
         self.draining = False
         self._edge = edge
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="step")
+        # Code of teams may take seconds: it has threads of its own, so that it holds up no trusted object.
+        self._code_threads = ThreadPoolExecutor(CODE_THREADS, thread_name_prefix="code")
         self._duty_threads = ThreadPoolExecutor(4, thread_name_prefix="duty")
         self._mailboxes: dict[Address, _Mailbox] = {}
         self._calls = 0
@@ -123,6 +127,7 @@ class ObjectNode:
         for writer in list(self._connections):
             writer.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._code_threads.shutdown(wait=False, cancel_futures=True)
         self._duty_threads.shutdown(wait=False, cancel_futures=True)
         for part in (self.custom, self._outside):
             if part is not None:
@@ -142,12 +147,14 @@ class ObjectNode:
         box.waiting += 1
         self._calls += 1
         run = asyncio.get_running_loop().run_in_executor
+        native = builtin(call.address.type)
+        threads = self._threads if native is not None else self._code_threads
         try:
-            if await run(self._threads, self.steps.stateless, call.address):
-                return await run(self._threads, self.steps.run, call)
+            if native is None and await run(threads, self.steps.stateless, call.address):
+                return await run(threads, self.steps.run, call)
             async with box.lock:
                 # Shielded: a caller that goes away must not let the next step begin beside this one.
-                return await asyncio.shield(run(self._threads, self.steps.run, call))
+                return await asyncio.shield(run(threads, self.steps.run, call))
         finally:
             self._calls -= 1
             box.waiting -= 1

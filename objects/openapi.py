@@ -40,7 +40,7 @@ def _path(name: str, method: Method) -> dict[str, Any]:
     }
     body = {"content": {"application/json": {"schema": dict(method.argument)}}}
     made = {"post": {**shared, "parameters": [key, once], "requestBody": body}}
-    if method.reading:
+    if method.reading and not method.secret:
         parts = method.argument.get("properties", {})
         required = method.argument.get("required", ())
         query = [

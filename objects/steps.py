@@ -185,7 +185,7 @@ class Steps:
                 raise Fault("an object without state has no effects")
             return Reply("ok", self._checked(step, method, held)[0])
         except Refused as refused:
-            return problem("refused", refused.message)
+            return Reply("refused", json.dumps({"code": refused.code, "error": refused.message}))
         except Fault as fault:
             self._store.fault(call.address, chosen.version, "call", str(fault))
             return problem("fault", str(fault)[:1000])

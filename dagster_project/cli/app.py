@@ -26,6 +26,7 @@ from dagster_project.cli import (
     migrate,
     model_proxy,
     models,
+    object_code,
     objects,
     open_page,
     organisations,
@@ -91,6 +92,8 @@ app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.add_typer(team.teams, name="team")
 app.add_typer(user.users, name="user")
 app.add_typer(token.tokens, name="token")
+for act in (object_code.submit, object_code.write, object_code.update):
+    objects.objects.command()(act)
 app.add_typer(objects.objects, name="object")
 
 

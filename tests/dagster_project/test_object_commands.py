@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from core.database import Database
 from core.settings import Settings
-from dagster_project.cli import objects
+from dagster_project.cli import object_code, objects
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
 from dagster_project.command_lines import children
@@ -29,7 +29,8 @@ Run = Callable[..., Any]
 @pytest.fixture
 def penstock(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs `penstock object …`, and returns its output: parsed, with `--json`. Raises what it fails with."""
-    monkeypatch.setattr(objects, "opened", lambda: contextlib.nullcontext(database))
+    for module in (objects, object_code):
+        monkeypatch.setattr(module, "opened", lambda: contextlib.nullcontext(database))
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))
 
     def run(*arguments: str, code: int = 0) -> Any:

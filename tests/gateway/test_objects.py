@@ -39,7 +39,8 @@ def test_a_call_is_answered_and_a_repeat_has_no_second_effect(
     assert client.post("/objects/register/a/add", json={"amount": 3}, headers=once).status_code == 422
     read = client.get("/objects/register/a/read", headers=authorised)
     assert read.json() == {"value": None, "count": 2} and read.headers["Penstock-State-Version"] == "1"
-    assert client.get("/objects/register/a/add", headers=authorised).status_code == 405
+    for path in ("register/a/add", "authentication/a/check?token=x"):
+        assert client.get(f"/objects/{path}", headers=authorised).status_code == 405
 
 
 @pytest.mark.parametrize(

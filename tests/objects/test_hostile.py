@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -136,3 +137,16 @@ def test_an_object_that_cannot_be_loaded_three_times_is_failed_until_somebody_tr
         connection.execute("UPDATE objects SET code_version = %s", (version,))
     code_node.node.handlers.forget(DEFAULT_TEAM, "account")
     assert call(code_node, "account/a", "total").ok
+
+
+def test_code_that_hangs_holds_up_no_trusted_object(
+    code_node: ThreadedNode, call: CallIt, let_in: Callable[..., int]
+) -> None:
+    let_in(HANDLE + "    while True:\n        pass\n", name="bad", manifest=ANY)
+    with ThreadPoolExecutor(16) as pool:
+        hanging = [pool.submit(call, code_node, f"bad/k{n}", "go", "1", seconds=8) for n in range(14)]
+        time.sleep(1)
+        began = time.monotonic()
+        assert call(code_node, "register/a", "add").ok
+        assert time.monotonic() - began < 3
+        assert {one.result().code for one in hanging} <= {"fault", "retry", "unavailable", "deadline"}
