@@ -110,6 +110,26 @@ class Platform:
 
         return failing_head(self, team_id, source)
 
+    def report_target(self, task: "Task") -> str:
+        """Where a task's report is published: at its ticket if that is at a tracker, else at its source's forge."""
+        from assets.results.forges import find_destination, target_of
+        from assets.results.trackers import shows_reports
+        from core.forge.protocol import PublicationRefused
+
+        place = f"{task.ticket_service}:{task.ticket_project}"
+        if task.ticket_key and shows_reports(self, task, place):
+            return place
+        try:
+            return target_of(find_destination(self, task.team_id, task.source))
+        except PublicationRefused:
+            return f"git:{task.source}"  # its publication will say so
+
+    def deliver(self, task_id: uuid.UUID) -> list[str]:
+        """Publishes what is due of a task; what became of it, in words."""
+        from assets.results.deliver import deliver
+
+        return list(deliver(self, task_id).lines())
+
     def visible_commit(self, team_id: uuid.UUID, source: str) -> str:
         """The commit that searches of a source show. Raises `LookupError` if none is indexed yet."""
         with self.database.team(team_id) as connection:

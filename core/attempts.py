@@ -57,6 +57,8 @@ class Lapsed:
     tracestate: str | None = None
     last_traceparent: str | None = None
     """Of the last stage that has claimed it."""
+    kind: str | None = None
+    """`research`, or None for a change."""
 
 
 class Attempt:
@@ -342,7 +344,8 @@ def lapsed(database: Database, *, unclaimed_seconds: float, limit: int) -> list[
     with database.system() as connection:
         rows = connection.execute(
             "SELECT t.team_id, t.id, t.attempt, t.source, coalesce(a.claims, 0), "
-            "t.state = 'running' OR t.launched_attempt = t.attempt, t.traceparent, t.tracestate, a.traceparent "
+            "t.state = 'running' OR t.launched_attempt = t.attempt, t.traceparent, t.tracestate, a.traceparent, "
+            "t.options ->> 'kind' "
             "FROM tasks t LEFT JOIN attempts a ON a.task_id = t.id AND a.attempt = t.attempt "
             "WHERE t.state IN ('queued', 'running') "
             "AND NOT (t.state = 'queued' AND t.due_attempt = t.attempt AND t.launched_attempt < t.attempt) "

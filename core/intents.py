@@ -86,6 +86,7 @@ def work_of(
         author=issue.author or signal.actor,
         happening=Happening(service, key, started[1], signal.at) if key else None,
         starter=(signal.actor, signal.actor_id),
+        options={"kind": started[0].work} if started[0].work else {},
     )
 
 

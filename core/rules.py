@@ -1,7 +1,7 @@
 """What starts a task: rules over what just happened to an issue, or to the head of a branch. Pure functions.
 
 A rule is written as `labelled:penstock` or, for some repositories or projects of trackers only, as in
-`labelled:penstock [acme/*]`.
+`labelled:penstock [acme/*]`. With `-> research` behind it, what it starts is a question for research.
 The settings `start_rules` and `trigger_label` hold the rules in effect; `core.intents` applies them to every event.
 """
 
@@ -22,6 +22,7 @@ MOST_RULES = 50
 MOST_MENTIONS = 20
 
 _RULE = re.compile(r"([a-z]+)(?:\s*:\s*(\S(?:[^\n]*?\S)?))?(?:\s*\[([^\[\]\n]{1,300})\])?")
+_RESEARCH = re.compile(r"\s*->\s*(\w+)\s*$")
 _TWO_RULES = re.compile(r",\s*(?:(?:opened|command)\s*$|(?:labelled|assigned|mentioned|transition|failed)\s*:\s*\S)")
 _NO_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|^[-/.]|[/.]$|\.lock$")
 """What no name of a branch holds: https://git-scm.com/docs/git-check-ref-format"""
@@ -82,10 +83,13 @@ class Rule:
     kind: Kind
     name: str = ""
     place: str | None = None
+    work: str = ""
+    """What it starts, if not a change: `research`."""
 
     def __str__(self) -> str:
         name = f":{self.name}" if self.name else ""
-        return f"{self.kind}{name}" + (f" [{self.place}]" if self.place else "")
+        work = f" -> {self.work}" if self.work else ""
+        return f"{self.kind}{name}" + (f" [{self.place}]" if self.place else "") + work
 
     def covers(self, service: str, project: str) -> bool:
         """Whether the rule is for issues of this project. Those of trackers, which name no repository, start work only
@@ -162,6 +166,11 @@ def _folded(names: Iterable[str]) -> set[str]:
 
 def parse_rule(text: str) -> Rule:
     """Raises `BadRule`."""
+    whole, work = text, ""
+    if (started := _RESEARCH.search(text)) is not None:
+        work, text = started[1], text[: started.start()]
+        if work != "research" or text.strip().startswith("failed"):
+            raise BadRule(f"{whole.strip()[:100]!r}: only issues start research, as in labelled:question -> research")
     found = _RULE.fullmatch(text.strip())
     kind = found[1] if found else ""
     if found is None or kind not in set(Kind):
@@ -181,7 +190,7 @@ def parse_rule(text: str) -> Rule:
     place = found[3].strip() if found[3] else None
     if problem := _never_matches(Kind(kind), name, place):
         raise BadRule(f"{text.strip()[:100]!r}: {problem}")
-    return Rule(Kind(kind), name, place)
+    return Rule(Kind(kind), name, place, work)
 
 
 def _never_matches(kind: Kind, name: str, place: str | None) -> str | None:

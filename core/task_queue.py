@@ -50,14 +50,15 @@ chosen AS (
 taken AS (
     UPDATE tasks t SET launched_attempt = t.attempt, updated_at = clock_timestamp() FROM chosen
     WHERE t.id = chosen.id AND {_WAITING}
-    RETURNING t.team_id, t.id, t.attempt, t.source, t.traceparent, t.tracestate, chosen.place
+    RETURNING t.team_id, t.id, t.attempt, t.source, t.traceparent, t.tracestate, t.options ->> 'kind' AS kind,
+        chosen.place
 ),
 noted AS (
     INSERT INTO task_turns (team_id, source, launched_at)
     SELECT team_id, source, clock_timestamp() FROM taken GROUP BY team_id, source
     ON CONFLICT (team_id, source) DO UPDATE SET launched_at = excluded.launched_at
 )
-SELECT team_id, id, attempt, source, traceparent, tracestate FROM taken ORDER BY place
+SELECT team_id, id, attempt, source, traceparent, tracestate, kind FROM taken ORDER BY place
 """  # noqa: S608  constants
 
 
@@ -71,6 +72,8 @@ class Turn:
     source: str
     traceparent: str | None = None
     tracestate: str | None = None
+    kind: str | None = None
+    """`research`, or None for a change."""
 
 
 def mark_due(database: Database, requested: Sequence[tuple[uuid.UUID, int]]) -> int:

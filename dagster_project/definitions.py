@@ -17,6 +17,7 @@ from assets.executions import environment_assets
 from assets.migrations import assets as migration_assets
 from assets.migrations import model_assets
 from assets.plans import assets as plan_assets
+from assets.research import assets as research_assets
 from assets.results import asset_checks as result_checks
 from assets.results import assets as result_assets
 from dagster_project.console_log import use_for_runs
@@ -41,6 +42,7 @@ defs = Definitions(
             execution_assets,
             environment_assets,
             result_assets,
+            research_assets,
             eval_assets,
             comparison_assets,
             default_assets,

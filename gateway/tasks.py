@@ -71,12 +71,20 @@ class TaskOptions(BaseModel):
     engine: Literal["search", "model", "hybrid", "auto"] | None = Field(
         default=None, description="The engine that proposes changes."
     )
+    corpora: list[Annotated[Text, Field(min_length=1, max_length=200)]] | None = Field(
+        default=None,
+        max_length=10,
+        description="What a research task searches: names of configured folders and sources; by default its source.",
+    )
     budget_seconds: float | None = Field(default=None, gt=0, le=86_400, allow_inf_nan=False)
 
 
 class TaskRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
+    kind: Literal["change", "research"] = Field(
+        default="change", description="`research` answers a question, which is the title with the body, by a report."
+    )
     source: Annotated[Text, Field(min_length=1, max_length=200)] = Field(description="Name of a configured source.")
     title: Annotated[Text, Field(min_length=1, max_length=TITLE_CHARACTERS)]
     body: Annotated[Text, AfterValidator(_body_size)] = ""
@@ -126,7 +134,8 @@ def request_task(
         title=cut_title(wanted.title, TITLE_CHARACTERS),
         body=wanted.body,
         url=wanted.url,
-        options=wanted.options.model_dump(exclude_none=True),
+        options=wanted.options.model_dump(exclude_none=True)
+        | ({"kind": wanted.kind} if wanted.kind != "change" else {}),
     )
     try:
         with gateway.database.team(caller.team_id) as connection:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from dagster import (
     AddDynamicPartitionsRequest,
+    AssetKey,
     DagsterRun,
     DefaultSensorStatus,
     ResourceParam,
@@ -42,6 +43,14 @@ LOOK_SECONDS = 2.0
 """How often the reconciler looks for runs that went silent."""
 MOST_READ = 500
 """Most events that are read at once. They wait in the table of tasks, so none is held back by another source's."""
+WORK = {
+    "change": [AssetKey(name) for name in ("task_context", "plan", "execution", "result")],
+    "research": [
+        AssetKey(["research", name])
+        for name in ("question", "decomposition", "search", "analysis", "synthesis", "report")
+    ],
+}
+"""The assets that a run for each kind of task makes."""
 MOST_SILENT = 200
 """Most silent tasks that one tick of the reconciler examines."""
 
@@ -59,6 +68,7 @@ def _request(what: Turn | attempts.Lapsed, run_key: str, links: Sequence[TraceCo
             partition_key=partition_key(what.team_id, what.source),
             tags=run_tags(what.team_id, what.task_id, what.attempt, current.context),
             job_name=TASK_JOB,
+            asset_selection=WORK[what.kind or "change"],
         )
 
 

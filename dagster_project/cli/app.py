@@ -25,9 +25,12 @@ from dagster_project.cli import (
     migrate,
     model_proxy,
     models,
+    objects,
+    open_page,
     organisations,
     platform,
     prune,
+    research,
     rules,
     sandbox,
     send,
@@ -53,6 +56,7 @@ app = typer.Typer(
 )
 app.command("init")(init.init)
 app.command("up")(platform.up)
+app.command("open")(open_page.open_page)
 app.command("down")(lifecycle.down)
 app.command("status")(lifecycle.status)
 app.command("restart")(lifecycle.restart)
@@ -62,6 +66,7 @@ app.command("solve")(solve.solve)
 app.command("send")(send.send)
 app.command("search")(index.search)
 app.command("context")(context.context)
+app.command("research")(research.research)
 app.command("ledger")(ledger.ledger)
 app.command("audit")(audit.audit)
 app.command("prune")(prune.prune)
@@ -84,6 +89,7 @@ app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.add_typer(team.teams, name="team")
 app.add_typer(user.users, name="user")
 app.add_typer(token.tokens, name="token")
+app.add_typer(objects.objects, name="object")
 
 
 def _version(wanted: bool) -> None:

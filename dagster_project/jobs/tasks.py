@@ -33,10 +33,11 @@ _LEDGER = AssetSelection.checks(AssetCheckKey(AssetKey("result"), "ledger_balanc
 
 resolve_task = define_asset_job(
     "resolve_task",
-    selection=AssetSelection.assets("task_context", "plan", "execution", "result") - _LEDGER,
+    selection=(AssetSelection.assets("task_context", "plan", "execution", "result") | AssetSelection.groups("research"))
+    - _LEDGER,
     executor_def=in_process_executor,
     tags=resources.run_tags("resolve_task"),
-    description="Takes one task from its context to its published result.",
+    description="Takes one task from its context, or from its question, to its published result.",
 )
 
 refresh_context = define_asset_job(

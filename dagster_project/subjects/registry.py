@@ -2,6 +2,7 @@
 
 `search:seconds=60` is the search engine with a budget of 60 seconds, `model:model=NAME` a chat model with its tools,
 `hybrid` both with the chat model of the settings (or `model=NAME`),
+`research:model=wordllama` answers questions over documents,
 `retrieval:model=hashing` finds files with an embedding model, `given:seconds=120` puts given patches before the gate,
 `scripted:skill=0.8` is a synthetic subject. A subject's dependencies are imported when it is opened.
 """
@@ -54,6 +55,12 @@ def _retrieval(options: dict[str, str]) -> Subject:
     return RetrievalSubject(options.pop("model", "wordllama"))
 
 
+def _research(options: dict[str, str]) -> Subject:
+    from dagster_project.subjects.research import ResearchSubject
+
+    return ResearchSubject(options.pop("engine", "extractive"), options.pop("model", "wordllama"))
+
+
 def _given(options: dict[str, str]) -> Subject:
     from dagster_project.subjects.gate import GateSubject
 
@@ -65,6 +72,7 @@ SUBJECTS: dict[str, Callable[[dict[str, str]], Subject]] = {
     "model": _model,
     "hybrid": _hybrid,
     "retrieval": _retrieval,
+    "research": _research,
     "given": _given,
     "scripted": _scripted,
 }

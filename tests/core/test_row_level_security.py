@@ -29,6 +29,7 @@ PLATFORM_TABLES = {
     "model_events": {"SELECT"},
     "model_migration_events": set(),
     "model_migrations": set(),
+    "object_nodes": set(),
     "relay_positions": set(),
     "schema_migrations": {"SELECT"},
 }
@@ -109,8 +110,8 @@ def _value(kind: str, size: int, number: int) -> Any:
         "jsonb": "{}",
         "boolean": True,
         "xid8": f"{number}",
-        "vector": f"[{','.join(['1'] * size)}]",
-        "public.vector": f"[{','.join(['1'] * size)}]",
+        "vector": f"[{','.join(['1'] * max(size, 3))}]",
+        "public.vector": f"[{','.join(['1'] * max(size, 3))}]",
     }.get(kind, next(_numbers))
 
 

@@ -41,6 +41,12 @@ def test_the_definitions_are_complete() -> None:
             "eval_pair": ["eval_results"],
             "eval_comparison": ["eval_pair"],
             "platform_default": ["eval_comparison"],
+            "research/question": [],
+            "research/decomposition": ["research/question"],
+            "research/search": ["research/decomposition"],
+            "research/analysis": ["research/search"],
+            "research/synthesis": ["research/analysis"],
+            "research/report": ["research/synthesis"],
         },
         "jobs": [
             "begin_migration",

@@ -1,0 +1,1 @@
+"""The stage research: a question becomes a report whose every claim is cited and can be checked."""

@@ -1,0 +1,1 @@
+"""Where evidence comes from: corpora behind one protocol."""

@@ -1,0 +1,163 @@
+"""Assembles a report from the analyses of all sub-questions. It depends on them alone, so that repeating it gives the
+same report."""
+
+from collections.abc import Mapping, Sequence
+
+from assets.research.records import Analysis, Claim, Conflict, Cost, Kind, Passage, Quote, Report, Searched, Trust
+
+MOST_CLAIMS = 40
+
+
+def synthesise(
+    question: str,
+    engine: str,
+    searched: Sequence[Searched],
+    analyses: Sequence[Analysis],
+    cost: Cost,
+    notes: Sequence[str] = (),
+) -> Report:
+    """The report. `searched` and `analyses` are in the order of the sub-questions."""
+    passages = {p.hash: p for s in searched for p in s.passages}
+    conflicts = _conflicts(analyses)
+    claims = _claims(analyses)
+    answer, answer_claims = _answer(analyses, claims, conflicts, passages)
+    used = [q.passage for c in claims for q in c.quotes]
+    used += [q.passage for c in conflicts for q in (c.first, c.second)]
+    sources = tuple(dict.fromkeys(used))
+    unanswered = tuple(a.sub.number for a in analyses if not a.answered)
+    confidence, reasons = _confidence(analyses, claims, conflicts, passages)
+    problems = tuple(dict.fromkeys(p for s in searched for p in s.problems))
+    set_aside = sum(a.set_aside for a in analyses)
+    told = [*notes, *problems]
+    if set_aside:
+        told.append(
+            f"{set_aside} sentence{'s' if set_aside > 1 else ''} of the sources address their reader with "
+            f"instructions; "
+            "they were treated as data and are not quoted."
+        )
+    return Report(
+        question=question,
+        engine=engine,
+        answer=answer,
+        answered=bool(claims),
+        subs=tuple(a.sub for a in analyses),
+        unanswered=unanswered,
+        claims=claims,
+        answer_claims=answer_claims,
+        conflicts=conflicts,
+        sources=sources,
+        not_found=_not_found(analyses, searched),
+        confidence=confidence,
+        reasons=reasons,
+        notes=tuple(told),
+        cost=cost,
+    )
+
+
+def _claims(analyses: Sequence[Analysis]) -> tuple[Claim, ...]:
+    """All claims, numbered through. A sentence that answers two sub-questions is there once."""
+    found: list[Claim] = []
+    seen: dict[tuple[str, int], int] = {}
+    for analysis in analyses:
+        for claim in analysis.claims:
+            key = (claim.quotes[0].passage, claim.quotes[0].end) if claim.quotes else (claim.text, 0)
+            if key in seen or len(found) >= MOST_CLAIMS:
+                continue
+            seen[key] = len(found)
+            found.append(claim.model_copy(update={"number": len(found) + 1}))
+    return tuple(found)
+
+
+def _conflicts(analyses: Sequence[Analysis]) -> tuple[Conflict, ...]:
+    found: dict[frozenset[tuple[str, int]], Conflict] = {}
+    for analysis in analyses:
+        for conflict in analysis.conflicts:
+            found.setdefault(conflict.key, conflict)
+    return tuple(found.values())
+
+
+def _answer(
+    analyses: Sequence[Analysis],
+    claims: Sequence[Claim],
+    conflicts: Sequence[Conflict],
+    passages: Mapping[str, Passage],
+) -> tuple[str, tuple[int, ...]]:
+    """The short answer, and the claims that it repeats."""
+    if not claims:
+        return "The sources that were searched do not answer this question.", ()
+    parts, used = [], []
+    for analysis in analyses:
+        own = [c for c in claims if c.sub == analysis.sub.number]
+        if not own:
+            continue
+        best = max(own, key=lambda c: c.score) if analysis.sub.kind is not Kind.CHANGE else own[-1]
+        side = f"{analysis.sub.side}: " if analysis.sub.side else ""
+        parts.append(f"{side}{best.text}")
+        used.append(best.number)
+    quotes = {(q.passage, q.end) for c in claims if c.number in used for q in c.quotes}
+    disputed = [
+        c for c in conflicts if (c.first.passage, c.first.end) in quotes or (c.second.passage, c.second.end) in quotes
+    ]
+    if disputed:
+        details = "; ".join(dict.fromkeys(c.detail for c in disputed[:3]))
+        parts.insert(0, f"The sources disagree ({details}).")
+    return " ".join(parts), tuple(used)
+
+
+def _not_found(analyses: Sequence[Analysis], searched: Sequence[Searched]) -> tuple[str, ...]:
+    found = []
+    for analysis, search in zip(analyses, searched, strict=True):
+        if analysis.answered:
+            continue
+        where = f"{search.documents} documents of " if search.documents else ""
+        corpora = ", ".join(search.corpora) or "no corpus"
+        words = f"; no passage has: {', '.join(analysis.missing)}" if analysis.missing else ""
+        found.append(f"“{analysis.sub.text}” in {where}{corpora}{words}")
+    return tuple(found)
+
+
+def _confidence(
+    analyses: Sequence[Analysis],
+    claims: Sequence[Claim],
+    conflicts: Sequence[Conflict],
+    passages: Mapping[str, Passage],
+) -> tuple[str, tuple[str, ...]]:
+    """High, medium or low, with the reasons."""
+    if not claims:
+        return "low", ("nothing was found that answers the question",)
+    reasons: list[str] = []
+    points = 0
+    addresses = {passages[q.passage].address for c in claims for q in c.quotes if q.passage in passages}
+    agreed = sum(1 for c in claims if len(c.quotes) > 1)
+    reasons.append(f"{len(addresses)} source{'s' if len(addresses) != 1 else ''} cited")
+    points += len(addresses) >= 2
+    if agreed:
+        points += 1
+        reasons.append(f"{agreed} finding{'s' if agreed > 1 else ''} stated by more than one source")
+    best = max((a.best for a in analyses), default=0.0)
+    if best >= 0.85:
+        points += 1
+        reasons.append("the best sentence has all that the question names")
+    if conflicts:
+        points -= 2
+        reasons.append(f"{len(conflicts)} conflict{'s' if len(conflicts) > 1 else ''} between sources")
+    if unanswered := sum(1 for a in analyses if not a.answered):
+        points -= 1
+        reasons.append(f"{unanswered} of {len(analyses)} parts of the question are not answered")
+    public = [
+        p for p in {q.passage for c in claims for q in c.quotes} if p in passages and passages[p].trust is Trust.PUBLIC
+    ]
+    if public:
+        points -= 1
+        reasons.append("it rests on public pages, which anybody can have written")
+    if any(c.marked for c in claims):
+        points -= 1
+        reasons.append("sentences of a model are marked as not fully supported")
+    level = "high" if points >= 2 else ("medium" if points >= 1 else "low")
+    return level, tuple(reasons)
+
+
+def quote_text(quote: Quote, passages: Mapping[str, Passage]) -> str:
+    """The quoted text, empty if the passage is not there (any more)."""
+    passage = passages.get(quote.passage)
+    return "" if passage is None else passage.text[quote.start : quote.end]

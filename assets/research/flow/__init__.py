@@ -1,0 +1,1 @@
+"""The durable flow: questions and sub-questions as messages, taken by any number of workers."""

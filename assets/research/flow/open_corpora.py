@@ -1,0 +1,88 @@
+"""Opens what a question searches: configured folders, indexed sources of its team, and the team's memory."""
+
+import threading
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from assets.platform import Platform
+from assets.research.corpora.folder import FolderCorpus
+from assets.research.corpora.memory_corpus import MemoryCorpus
+from assets.research.corpora.protocol import Corpus
+from assets.research.flow.steps import Question
+from core.embedding import Embedder
+from core.teams import DEFAULT_TEAM
+
+_MOST_KEPT = 8
+
+
+class Corpora:
+    """The corpora of one process. Folders stay in memory as long as none of their files has changed."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._folders: dict[str, tuple[str, FolderCorpus]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def embedder(self) -> Embedder:
+        return self._platform.models.in_use().asked[0]
+
+    def names(self, team_id: uuid.UUID, source: str, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
+        """What a question searches, and notes about what it cannot: the wanted corpora, else its source."""
+        known = self._folders_of(team_id)
+        found, notes = [], []
+        for name in dict.fromkeys(wanted or [source]):
+            if name in known or self._is_source(team_id, name):
+                found.append(name)
+            else:
+                notes.append(f"{name} is no corpus of this team and was not searched.")
+        return found, notes
+
+    def open(self, one: Question) -> Sequence[Corpus]:
+        """The corpora of a question. Raises `EmbedderUnavailable`."""
+        folders = self._folders_of(one.team_id)
+        found: list[Corpus] = []
+        for name in one.corpora:
+            found.append(self._folder(name, folders[name]) if name in folders else self._source(one.team_id, name))
+        found.append(MemoryCorpus(self._platform.database, one.team_id, self.embedder, one.corpora))
+        return found
+
+    def _folders_of(self, team_id: uuid.UUID) -> dict[str, Path]:
+        return dict(self._platform.settings.research_folders) if team_id == DEFAULT_TEAM else {}
+
+    def _is_source(self, team_id: uuid.UUID, name: str) -> bool:
+        with self._platform.database.team(team_id) as connection:
+            return connection.execute("SELECT FROM sources WHERE name = %s", (name,)).fetchone() is not None
+
+    def _source(self, team_id: uuid.UUID, name: str) -> Corpus:
+        from assets.research.corpora.context_index import IndexCorpus
+
+        used = self._platform.models.in_use()
+        return IndexCorpus(self._platform.database, team_id, name, used.asked, used.draining)
+
+    def _folder(self, name: str, root: Path) -> FolderCorpus:
+        with self._lock:
+            state = _state(root)
+            kept = self._folders.get(name)
+            if kept is None or kept[0] != state:
+                while len(self._folders) >= _MOST_KEPT:
+                    self._folders.pop(next(iter(self._folders)))
+                kept = (state, FolderCorpus(name, root, self.embedder))
+                self._folders[name] = kept
+            kept[1].index()
+            return kept[1]
+
+
+def _state(root: Path) -> str:
+    """Changes with every file below a folder."""
+    from assets.research.corpora.folder import files_below
+
+    marks = []
+    for path in files_below(root):
+        try:
+            stat = path.stat()
+        except OSError:
+            continue
+        marks.append(f"{path}:{stat.st_size}:{stat.st_mtime_ns}")
+    return str(hash(tuple(marks)))

@@ -1,0 +1,1 @@
+"""Sentences, words, quantities and names of English text, found by rules."""

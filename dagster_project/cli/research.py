@@ -1,0 +1,111 @@
+"""`penstock research`: answers a question from documents or indexed sources, with citations, in this process."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dagster_project.cli.access import TeamName, team_of
+from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note
+
+if TYPE_CHECKING:
+    from assets.research.corpora.protocol import Corpus
+    from core.embedding import Embedder
+
+
+def research(
+    question: Annotated[str, typer.Argument(help="What to find out. '-' reads standard input.")],
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option("--corpus", help="A folder of documents, or the name of an indexed source; may be repeated."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="Time for the whole question in seconds.")] = 300.0,
+    html: Annotated[Path | None, typer.Option(help="Also write the report as one HTML page to this file.")] = None,
+    team: TeamName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question from documents: a report whose every claim is cited. Exit code 1 if nothing answers it."""
+    from assets.research.engines.answer import NoQuestion, answer, checked_question
+    from assets.research.report.markdown import markdown
+    from assets.research.report.page import page
+
+    try:
+        text = checked_question(_read(question))
+    except NoQuestion as error:
+        raise CommandFailed(str(error)) from error
+    if not corpus:
+        raise typer.BadParameter("name a folder or an indexed source", param_hint="--corpus")
+    with ExitStack() as stack, Progress(quiet=as_json) as say:
+        embedder = _embedder()
+        corpora = [_open(stack, name, embedder, team) for name in corpus]
+        say("reading the corpus")
+        answered = answer(text, corpora, embedder, seconds=seconds)
+    problems = [problem for one in corpora for problem in getattr(one, "problems", ())]
+    if html is not None:
+        try:
+            html.write_text(page(answered.report, answered.verdict, answered.passages), encoding="utf-8")
+        except OSError as error:
+            raise CommandFailed(f"{html}: {error.strerror}") from error
+    if as_json:
+        data(
+            {
+                "report": answered.report.model_dump(mode="json"),
+                "sha256": answered.report.sha256,
+                "verdict": answered.verdict.model_dump(mode="json"),
+                "passages": [
+                    p.model_dump(mode="json") for p in answered.passages.values() if p.hash in answered.report.sources
+                ],
+                "unread": problems,
+            }
+        )
+    else:
+        line(markdown(answered.report, answered.verdict, answered.passages).rstrip())
+        for problem in problems[:5]:
+            note(f"not read: {problem}")
+        if len(problems) > 5:
+            note(f"and {len(problems) - 5} more that could not be read")
+    if not answered.report.answered:
+        raise typer.Exit(1)
+
+
+def _read(question: str) -> str:
+    if question != "-":
+        return question
+    import sys
+
+    from assets.research.engines.answer import LARGEST_QUESTION
+
+    return sys.stdin.buffer.read(LARGEST_QUESTION + 1).decode("utf-8", "replace")
+
+
+def _embedder() -> "Embedder":
+    from core.embedding import open_embedder
+    from core.settings import load_settings
+
+    settings = load_settings()
+    return open_embedder(settings.embedding_model, settings.models_folder)
+
+
+def _open(stack: ExitStack, name: str, embedder: "Embedder", team: str | None) -> "Corpus":
+    from assets.research.corpora.folder import FolderCorpus
+
+    path = Path(name)
+    if path.is_dir():
+        return FolderCorpus(path.resolve().name, path.resolve(), embedder)
+    if "/" in name or name.startswith("."):
+        raise CommandFailed(f"{name} is not a folder")
+    from assets.context.source.sources import SourceError, find_source
+    from assets.research.corpora.context_index import IndexCorpus
+    from core.embedding.serving import Models
+    from core.settings import load_settings
+    from dagster_project.cli.task import opened
+
+    database = stack.enter_context(opened())
+    here = team_of(database, team)
+    try:
+        source = find_source(database, here, name)
+    except SourceError as error:
+        raise CommandFailed(f"{name} is neither a folder nor an indexed source: {error}") from error
+    used = Models(database, load_settings()).in_use()
+    return IndexCorpus(database, here, source.name, used.asked, used.draining)

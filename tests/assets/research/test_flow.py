@@ -1,0 +1,195 @@
+"""The durable flow: steps are done once, in any order and by any number of workers, and end in one report."""
+
+import threading
+import uuid
+from pathlib import Path
+
+import pytest
+
+from assets.platform import Platform
+from assets.research import memory
+from assets.research.flow import steps
+from assets.research.flow.steps import StepLost
+from assets.research.flow.work import MOST_TRIES, Workshop, work
+from core import tasks
+from core.events import DEFAULT_TEAM, RESEARCH
+
+TWO = "How high is the Oster dam, and why was the Oster dam built?"
+OTHER_TEAM = uuid.UUID("00000000-0000-0000-0000-000000000002")
+
+
+def work_off(shop: Workshop, holder: str = "w") -> list[str]:
+    done = []
+    while (step := work(shop, holder)) is not None:
+        done.append(f"{step.kind}:{step.number}")
+    return done
+
+
+def report(platform: Platform, question: uuid.UUID) -> memory.StoredReport:
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        found = memory.load_report(connection, question)
+    assert found is not None
+    return found
+
+
+def events(platform: Platform) -> list[str]:
+    return [r.event.type.rpartition(".")[2] for r in platform.log.read(RESEARCH, {}, limit=500).records]
+
+
+def lapse(platform: Platform) -> None:
+    """Ends every lease, as when all workers were killed."""
+    with platform.database.system() as connection:
+        connection.execute(
+            "UPDATE research_steps SET lease_until = clock_timestamp() - interval '1 second' WHERE lease_until IS "
+            "NOT NULL"
+        )
+
+
+def test_a_question_ends_in_one_report_and_tells_each_step(platform: Platform, shop: Workshop, asked: object) -> None:
+    question = asked(TWO)  # type: ignore[operator]
+    assert work_off(shop) == ["search:0", "analysis:0", "search:1", "analysis:1", "synthesis:0"]
+    found = report(platform, question)
+    assert "84 metres" in found.report.answer and "flooded every spring" in found.report.answer
+    assert [c.kind for c in found.report.conflicts] == ["number"]
+    assert found.verdict.report_sha256 == found.report.sha256 and all(c.passed for c in found.verdict.checks)
+    assert events(platform) == [
+        *("SubQuestionAsked", "SubQuestionAsked", "SearchCompleted", "AnalysisCompleted"),
+        *("SearchCompleted", "AnalysisCompleted", "ReportReady"),
+    ]
+
+
+def test_asking_twice_changes_nothing(platform: Platform, shop: Workshop, asked: object) -> None:
+    question = asked(TWO)  # type: ignore[operator]
+    work_off(shop)
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        one = steps.find_question(connection, question)
+        steps.queue_searches(connection, platform.log, one, [])
+    assert work_off(shop) == []
+    assert events(platform).count("ReportReady") == 1
+
+
+def test_many_workers_do_each_step_once(platform: Platform, shop: Workshop, asked: object) -> None:
+    questions = [asked(TWO) for _ in range(6)]  # type: ignore[operator]
+    done: list[str] = []
+    workers = [threading.Thread(target=lambda n=n: done.extend(work_off(shop, f"w{n}"))) for n in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    work_off(shop)
+    assert len(done) == 6 * 5
+    assert len({report(platform, question).report.sha256 for question in questions}) == 1
+    assert events(platform).count("ReportReady") == 6
+
+
+def test_a_step_of_a_killed_worker_is_done_by_another_and_its_own_result_is_refused(
+    platform: Platform, shop: Workshop, asked: object
+) -> None:
+    question = asked()  # type: ignore[operator]
+    lost = steps.take(platform.database, holder="dead", seconds=30)
+    assert lost is not None and work(shop, "w") is None  # nobody else takes it while the lease lasts
+    lapse(platform)
+    assert work_off(shop) == ["search:0", "analysis:0", "synthesis:0"]
+    with platform.database.team(DEFAULT_TEAM) as connection, pytest.raises(StepLost):
+        steps.finish(connection, platform.log, lost, report(platform, question).verdict, 1.0)
+
+
+def test_a_step_that_kills_every_worker_ends_as_not_done_and_is_told(
+    platform: Platform, shop: Workshop, asked: object
+) -> None:
+    question = asked()  # type: ignore[operator]
+    for _ in range(MOST_TRIES):
+        assert steps.take(platform.database, holder="dead", seconds=30) is not None
+        lapse(platform)
+    work_off(shop)
+    found = report(platform, question).report
+    assert not found.answered and any("given up after" in note for note in found.notes)
+
+
+def test_questions_take_turns(platform: Platform, shop: Workshop, asked: object) -> None:
+    long, short = asked(TWO), asked()  # type: ignore[operator]
+    taken = [steps.take(platform.database, holder="w", seconds=30) for _ in range(2)]
+    assert [step.question_id for step in taken if step] == [long, short]
+
+
+def test_a_cancelled_question_is_left_alone(platform: Platform, shop: Workshop, asked: object) -> None:
+    question = asked()  # type: ignore[operator]
+    work(shop, "w")
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        tasks.cancel(connection, platform.log, steps.find_question(connection, question).task_id)
+    assert work_off(shop) == []
+
+
+def test_a_question_without_time_left_ends_and_says_so(platform: Platform, shop: Workshop, asked: object) -> None:
+    question = asked(seconds=-1.0)  # type: ignore[operator]
+    work_off(shop)
+    found = report(platform, question).report
+    assert not found.answered and any("no time was left" in note for note in found.notes)
+
+
+def test_a_source_deleted_between_search_and_synthesis_is_not_cited(
+    platform: Platform, shop: Workshop, asked: object
+) -> None:
+    question = asked()  # type: ignore[operator]
+    for _ in range(2):
+        work(shop, "w")
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        assert memory.forget(connection, "docs", "dam.md").passages == 1
+    work_off(shop)
+    found = report(platform, question)
+    assert "84 metres" not in found.report.model_dump_json()
+    assert "91 metres" in found.report.answer and not found.report.conflicts
+    assert found.verdict.verdict != "fail" and any("source was deleted" in note for note in found.report.notes)
+
+
+def test_deleting_a_source_removes_what_rests_on_it(platform: Platform, shop: Workshop, asked: object) -> None:
+    dam, fish = asked(), asked("How many species of fish does the lake have?")  # type: ignore[operator]
+    work_off(shop)
+    assert report(platform, fish).report.answered
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        gone = memory.forget(connection, "docs", "dam.md")
+        assert (gone.passages, gone.reports) == (1, 1) and gone.claims >= 1
+        assert memory.load_report(connection, dam) is None
+        assert memory.load_report(connection, fish) is not None
+        assert connection.execute("SELECT count(*) FROM research_vectors").fetchone() == (2,)
+
+
+def test_a_text_in_two_sources_outlives_one_of_them(
+    platform: Platform, shop: Workshop, asked: object, docs: Path
+) -> None:
+    (docs / "copy.md").write_text((docs / "dam.md").read_text())
+    question = asked("Why was the Oster dam built?")  # type: ignore[operator]
+    work_off(shop)
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        stored = connection.execute("SELECT address FROM research_passages ORDER BY 1").fetchall()
+    assert len(stored) == 3  # the search gives one place of a text
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        memory.store_passages(
+            connection,
+            DEFAULT_TEAM,
+            [p.model_copy(update={"address": "elsewhere.md"}) for p in report(platform, question).passages.values()],
+        )
+        assert memory.forget(connection, "docs", "dam.md").reports == 0
+
+
+def test_a_follow_up_finds_what_memory_holds(platform: Platform, shop: Workshop, asked: object, docs: Path) -> None:
+    asked("Why was the Oster dam built?")  # type: ignore[operator]
+    work_off(shop)
+    for path in docs.glob("*.md"):
+        path.unlink()
+    question = asked("How high is the Oster dam?")  # type: ignore[operator]
+    work_off(shop)
+    assert "84 metres" in report(platform, question).report.answer
+
+
+def test_no_team_sees_what_another_has_read(platform: Platform, shop: Workshop, asked: object) -> None:
+    question = asked()  # type: ignore[operator]
+    work_off(shop)
+    with platform.database.system() as connection:
+        connection.execute("INSERT INTO teams (id, name) VALUES (%s, 'other')", (OTHER_TEAM,))
+    hashes = report(platform, question).report.sources
+    with platform.database.team(OTHER_TEAM) as connection:
+        assert memory.load_report(connection, question) is None
+        assert memory.load_passages(connection, hashes) == {}
+        assert memory.nearest(connection, shop.embedder, "Oster dam", 10) == []
+        assert memory.forget(connection, "docs").passages == 0
