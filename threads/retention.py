@@ -11,6 +11,14 @@ DAYS = 30
 _AT_ONCE = 5000
 
 _DUE = "thread_feed WHERE feed_offset IS NOT NULL AND at < %s"
+# A later change of the same thread tells a client as much: it then reads the ops that it lacks.
+_SUPERSEDED = (
+    "thread_feed f JOIN (SELECT thread_id, max(feed_offset) AS last FROM thread_feed GROUP BY thread_id) AS latest "
+    "ON latest.thread_id = f.thread_id AND f.feed_offset < latest.last "
+    "WHERE f.before IS NULL AND f.at < now() - interval '1 day' "
+    "AND f.at >= %(before)s"
+)
+_DELETE_SUPERSEDED = f"DELETE FROM thread_feed WHERE number IN (SELECT f.number FROM {_SUPERSEDED} LIMIT %(most)s)"  # noqa: S608
 _LAPSED = "sync_clients WHERE last_seen < %s"
 
 
@@ -21,9 +29,12 @@ def look(database: Database, before: datetime) -> Found:
             f"SELECT count(*), min(last_seen) FROM {_LAPSED}".encode(),  # noqa: S608
             (before,),
         ).fetchone()
-    assert changes is not None and clients is not None  # noqa: S101  of aggregates
-    oldest = [at for at in (changes[1], clients[1]) if at is not None]
-    return Found(changes[0] + clients[0], min(oldest, default=None))
+        superseded = connection.execute(
+            f"SELECT count(*), min(f.at) FROM {_SUPERSEDED}".encode(),  # noqa: S608
+            {"before": before},
+        ).fetchone()
+    found = [row for row in (changes, clients, superseded) if row is not None]
+    return Found(sum(row[0] for row in found), min((row[1] for row in found if row[1] is not None), default=None))
 
 
 def prune(database: Database, before: datetime) -> int:
@@ -46,6 +57,15 @@ def prune(database: Database, before: datetime) -> int:
                     "DELETE FROM thread_feed WHERE team_id = %s AND feed_offset <= %s", (team, last)
                 ).rowcount
         if not rows:
+            break
+    while True:
+        with database.system() as connection:
+            deleted = connection.execute(
+                _DELETE_SUPERSEDED.encode(),
+                {"before": before, "most": 10 * _AT_ONCE},
+            ).rowcount
+        gone += deleted
+        if deleted < 10 * _AT_ONCE:
             break
     while True:
         with database.system() as connection:

@@ -1,12 +1,16 @@
 """`penstock thread` with a real gateway, and without."""
 
 import json
+import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from core.database import Database
+from core.events import DEFAULT_TEAM
 from core.settings import Settings
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
@@ -47,3 +51,29 @@ def test_a_thread_from_the_command_line(penstock: Callable[..., Any], run_gatewa
     assert "Written on the train" in penstock("show", thread, *at)
     with pytest.raises(CommandFailed, match="needs a connection"):
         penstock("share", thread, "private", *at)
+
+
+def test_the_thread_of_a_task_is_named_by_the_task(
+    penstock: Callable[..., Any], run_gateway: Callable[..., Any], database: Database
+) -> None:
+    task = uuid.uuid4()
+    with database.team(DEFAULT_TEAM) as connection:
+        connection.execute(
+            "INSERT INTO tasks (team_id, id, event_id, source, title, body, state) "
+            "VALUES (%s, %s, 'e', 'shop', 'Total is wrong', 'It is 3.', 'queued')",
+            (DEFAULT_TEAM, task),
+        )
+    with run_gateway() as (_, url):
+        shown = penstock("show", f"task:{task}", "--url", url)
+        assert "Total is wrong" in shown and "attempt 1: queued" in shown
+        assert penstock("say", f"task:{task}", "Leave the rounding", "--json", "--url", url)["sent"] is True
+        until = time.monotonic() + 30
+        while True:
+            with database.team(DEFAULT_TEAM) as connection:
+                found = connection.execute("SELECT body FROM answers WHERE task_id = %s", (task,)).fetchall()
+                if found == [("Leave the rounding",)]:
+                    break
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        with pytest.raises(CommandFailed, match="no task"):
+            penstock("show", f"task:{uuid.uuid4()}", "--url", url)

@@ -245,6 +245,13 @@ def test_a_client_that_was_away_for_30_days_begins_again_and_keeps_what_it_wrote
     assert look(database, month).count == prune(database, month) == 2
     assert json.loads(run(service.pull(BOB, bob.client, start)))["reset"] is True
     followed = json.loads(run(service.pull(BOB, bob.client, middle["cursor"])))
+    with database.system() as connection:
+        connection.execute("UPDATE thread_feed SET at = now() - interval '2 days'")
+    ann.say(thread, "three")
+    run(service.pull(BOB, None, followed["cursor"]))
+    assert look(database, month).count == prune(database, month) == 1  # what a later change tells as well
+    late = json.loads(run(service.pull(BOB, bob.client, middle["cursor"])))
+    assert (late["reset"], late["threads"][0]["head"]) == (False, 4)
     assert [op["body"]["text"] for op in followed["threads"][0]["ops"]] == ["two"]
 
 
