@@ -3,14 +3,19 @@
 
 import { element } from "./dom.mjs";
 import { describeNet } from "./net.mjs";
-import { ROOT, renew } from "./session.mjs";
+import { ROOT, lastRenewal, renew, rendered } from "./session.mjs";
 
-const LIST_MS = 5000;
+const BUSY_MS = 5000;
+const IDLE_MS = 20_000;
+const STREAM_MS = 15_000; // between tries, and between readings of a page without a stream
+const RENEWED_MS = 10 * 60_000; // an access token lasts for 15 minutes
 let reading = null;
 let again = false;
+let over = false; // the session: until the page is loaded again
 
 /** Reads this page again. What a person has opened, or writes in, stays as it is. */
 export function refresh() {
+  if (over) return Promise.resolve();
   if (reading) {
     again = true;
     return reading;
@@ -31,7 +36,10 @@ async function exchange() {
     describeNet("offline");
     return;
   }
-  if (response.status === 401) describeNet("signed-out");
+  if (response.status === 401) {
+    over = true;
+    describeNet("signed-out");
+  }
   if (!response.ok) return;
   describeNet("online");
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -72,8 +80,11 @@ export function followTask(task) {
   });
   source.onerror = () => {
     if (source?.readyState !== EventSource.CLOSED) return; // the browser connects again by itself
-    source = null;
-    renew().then((goes) => (goes ? setTimeout(() => followTask(task), 2000) : describeNet("signed-out")), () => setTimeout(() => followTask(task), 5000));
+    source = null; // refused: the access token has expired, or too many streams are open
+    setTimeout(async () => {
+      if (Date.now() - Math.max(lastRenewal(), Date.parse(rendered)) > RENEWED_MS) await renew().catch(() => {});
+      await refresh(); // follows again, if there is still something to follow
+    }, STREAM_MS);
   };
 }
 
@@ -88,8 +99,12 @@ function append(entry) {
     element("div", {}, element("p", { textContent: entry.text }))));
 }
 
-/** Reads a list again every few seconds while somebody looks. */
+/** Reads a list again while somebody looks: every few seconds while something is going on. */
 export function followList() {
-  setInterval(() => { if (document.visibilityState === "visible") refresh(); }, LIST_MS);
+  const next = () => setTimeout(async () => {
+    if (document.visibilityState === "visible") await refresh();
+    next();
+  }, document.querySelector(".row .running, .row .queued") ? BUSY_MS : IDLE_MS);
+  next();
   document.addEventListener("visibilitychange", () => { if (document.visibilityState === "visible") refresh(); });
 }
