@@ -7,7 +7,6 @@ from pathlib import Path
 
 from assets.platform import Platform
 from assets.research.corpora.folder import FolderCorpus
-from assets.research.corpora.memory_corpus import MemoryCorpus
 from assets.research.corpora.protocol import Corpus
 from assets.research.flow.steps import Question
 from core.embedding import Embedder
@@ -45,7 +44,6 @@ class Corpora:
         found: list[Corpus] = []
         for name in one.corpora:
             found.append(self._folder(name, folders[name]) if name in folders else self._source(one.team_id, name))
-        found.append(MemoryCorpus(self._platform.database, one.team_id, self.embedder, one.corpora))
         return found
 
     def _folders_of(self, team_id: uuid.UUID) -> dict[str, Path]:

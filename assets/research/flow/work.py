@@ -15,6 +15,7 @@ from psycopg import Connection
 
 from assets.research import memory
 from assets.research.corpora.protocol import Corpus
+from assets.research.corpora.team_memory import TeamMemory
 from assets.research.engines.answer import Answered, conclude
 from assets.research.engines.extractive.analyse import analyse
 from assets.research.engines.searching import search
@@ -85,7 +86,8 @@ def _searched(shop: Workshop, one: Question, step: Step) -> Searched:
         )
     if datetime.now(UTC) > one.deadline:
         return Searched(sub=sub, passages=(), problems=(f"“{sub.text}” was not searched: no time was left",))
-    return search(shop.corpora(one), sub)
+    recalled = TeamMemory(shop.database, one.team_id, shop.embedder)
+    return search(shop.corpora(one), sub, memory=recalled)
 
 
 def _analysed(shop: Workshop, found: Searched, step: Step) -> Analysis:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from assets.research.engines.extractive.answer_conflicts import answer_conflicts
-from assets.research.engines.extractive.conflicts import MOST_COMPARED, ConflictFinder
+from assets.research.engines.extractive.conflicts import MOST_COMPARED, MOST_CONFLICTS, ConflictFinder
 from assets.research.engines.extractive.instructions import is_instruction
 from assets.research.engines.extractive.matching import Asked, Matcher, Sentence, split_passages
 from assets.research.engines.extractive.select import Group, group, in_order, select
-from assets.research.records import Analysis, Claim, Kind, Quote, Searched
+from assets.research.records import Analysis, Claim, Conflict, Kind, Quote, Searched
 from core.embedding import Embedder
 
 _COVERED = {
@@ -41,7 +41,7 @@ def analyse(searched: Searched, rarity: Mapping[str, float], embedder: Embedder 
     conflicts = (
         answer_conflicts(matcher, found) + ConflictFinder(rarity, embedder).find(compared, anchors) if fit else []
     )
-    conflicts = list({conflict.key: conflict for conflict in reversed(conflicts)}.values())[::-1]
+    conflicts = _distinct(conflicts, searched)
     claims = tuple(_claim(number, sub.number, one) for number, one in enumerate(chosen, 1))
     return Analysis(
         sub=sub,
@@ -52,6 +52,16 @@ def analyse(searched: Searched, rarity: Mapping[str, float], embedder: Embedder 
         set_aside=len(every) - len(found),
         best=round(found[0].score, 4) if found else 0.0,
     )
+
+
+def _distinct(conflicts: Sequence[Conflict], searched: Searched) -> list[Conflict]:
+    """Each conflict once, also if its sentences stand in several places."""
+    texts = {p.hash: p.text for p in searched.passages}
+    found: dict[frozenset[str], Conflict] = {}
+    for one in conflicts:
+        sides = frozenset(" ".join(texts[q.passage][q.start : q.end].split()) for q in (one.first, one.second))
+        found.setdefault(sides, one)
+    return list(found.values())[:MOST_CONFLICTS]
 
 
 def answers(one: Sentence, kind: Kind) -> bool:
