@@ -18,7 +18,9 @@ def research(
     question: Annotated[str, typer.Argument(help="What to find out. '-' reads standard input.")],
     corpus: Annotated[
         list[str] | None,
-        typer.Option("--corpus", help="A folder of documents, or the name of an indexed source; may be repeated."),
+        typer.Option(
+            "--corpus", help="A folder of documents, an indexed source, web, crossref or arxiv; may be repeated."
+        ),
     ] = None,
     seconds: Annotated[float, typer.Option(min=1, max=3600, help="Time for the whole question in seconds.")] = 300.0,
     html: Annotated[Path | None, typer.Option(help="Also write the report as one HTML page to this file.")] = None,
@@ -89,16 +91,19 @@ def _embedder() -> "Embedder":
 
 def _open(stack: ExitStack, name: str, embedder: "Embedder", team: str | None) -> "Corpus":
     from assets.research.corpora.folder import FolderCorpus
+    from assets.research.flow.open_corpora import REMOTE, open_remote
+    from core.settings import load_settings
 
     path = Path(name)
     if path.is_dir():
         return FolderCorpus(path.resolve().name, path.resolve(), embedder)
+    if name in REMOTE:
+        return open_remote(name, load_settings(), embedder)
     if "/" in name or name.startswith("."):
         raise CommandFailed(f"{name} is not a folder")
     from assets.context.source.sources import SourceError, find_source
     from assets.research.corpora.context_index import IndexCorpus
     from core.embedding.serving import Models
-    from core.settings import load_settings
     from dagster_project.cli.task import opened
 
     database = stack.enter_context(opened())

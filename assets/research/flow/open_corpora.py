@@ -3,16 +3,45 @@
 import threading
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from assets.platform import Platform
 from assets.research.corpora.folder import FolderCorpus
-from assets.research.corpora.protocol import Corpus
+from assets.research.corpora.protocol import Corpus, CorpusUnavailable
 from assets.research.flow.steps import Question
 from core.embedding import Embedder
+from core.settings import Settings
 from core.teams import DEFAULT_TEAM
 
 _MOST_KEPT = 8
+
+
+REMOTE = ("web", "crossref", "arxiv")
+
+
+def allowed_remote(settings: Settings) -> tuple[str, ...]:
+    """The remote corpora that the settings allow."""
+    web = ("web",) if settings.research_web is not None else ()
+    return web + (REMOTE[1:] if settings.research_scholarly else ())
+
+
+def open_remote(name: str, settings: Settings, embedder: Embedder) -> Corpus:
+    """Raises `CorpusUnavailable` for one that the settings do not allow."""
+    from assets.research.corpora.fetching import Fetcher
+    from assets.research.corpora.scholarly import ArxivCorpus, CrossrefCorpus
+    from assets.research.corpora.web import WebCorpus
+    from assets.research.corpora.web_search import WebSearch
+
+    if name not in allowed_remote(settings) or (name == "web" and settings.research_web is None):
+        raise CorpusUnavailable(f"{name} is not among what research may search: see PENSTOCK_RESEARCH_WEB")
+    if name == "web" and settings.research_web is not None:
+        key = settings.research_web_key
+        web = WebSearch(
+            settings.research_web, settings.research_web_address, lambda: key.get_secret_value() if key else None
+        )
+        return WebCorpus(web, Fetcher(), embedder)
+    return CrossrefCorpus(embedder) if name == "crossref" else ArxivCorpus(embedder)
 
 
 class Corpora:
@@ -32,7 +61,7 @@ class Corpora:
         known = self._folders_of(team_id)
         found, notes = [], []
         for name in dict.fromkeys(wanted or [source]):
-            if name in known or self._is_source(team_id, name):
+            if name in known or self._is_source(team_id, name) or name in allowed_remote(self._platform.settings):
                 found.append(name)
             else:
                 notes.append(f"{name} is no corpus of this team and was not searched.")
@@ -43,7 +72,10 @@ class Corpora:
         folders = self._folders_of(one.team_id)
         found: list[Corpus] = []
         for name in one.corpora:
-            found.append(self._folder(name, folders[name]) if name in folders else self._source(one.team_id, name))
+            if name in REMOTE and name not in folders:
+                found.append(open_remote(name, self._platform.settings, self.embedder))
+            else:
+                found.append(self._folder(name, folders[name]) if name in folders else self._source(one.team_id, name))
         return found
 
     def _folders_of(self, team_id: uuid.UUID) -> dict[str, Path]:
@@ -68,7 +100,8 @@ class Corpora:
                     self._folders.pop(next(iter(self._folders)))
                 kept = (state, FolderCorpus(name, root, self.embedder))
                 self._folders[name] = kept
-            kept[1].index()
+            with suppress(CorpusUnavailable):  # which its search then says
+                kept[1].index()
             return kept[1]
 
 
