@@ -23,16 +23,12 @@ def research_worker(
     """Take steps of all teams' research questions until it is ended; any number of workers can run."""
     from assets.research.flow.open_corpora import Corpora
     from assets.research.flow.pool import run_pool
-    from assets.research.flow.work import Workshop
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with _platform() as platform:
-        opened = Corpora(platform)
-        shop = Workshop(
-            platform.database, platform.log, opened.open, opened.embedder, platform.settings.lease_seconds * 2
-        )
+        shop = Corpora(platform).workshop()
         done = run_pool(shop, platform.reader, threads, stop=stop, idle_seconds=until_idle, tell=note)
     line(f"{done.steps} steps done")
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from assets.platform import Platform
 from assets.research.corpora.folder import FolderCorpus
 from assets.research.corpora.protocol import Corpus, CorpusUnavailable
+from assets.research.engines.answer import Writer
 from assets.research.flow.steps import Question
+from assets.research.flow.work import Workshop
 from core.embedding import Embedder
 from core.settings import Settings
 from core.teams import DEFAULT_TEAM
@@ -55,6 +57,22 @@ class Corpora:
     @property
     def embedder(self) -> Embedder:
         return self._platform.models.in_use().asked[0]
+
+    def writer(self) -> Writer | None:
+        """The chat model of the settings; None without one."""
+        settings = self._platform.settings
+        if settings.chat_model is None:
+            return None
+        from core.chat import open_chat
+
+        chat = open_chat(settings.chat_model, settings.models_folder)
+        return Writer(chat, settings.chat_tokens, settings.chat_money, min(120.0, settings.research_seconds))
+
+    def workshop(self) -> Workshop:
+        """What this process needs to do steps."""
+        platform = self._platform
+        seconds = platform.settings.lease_seconds * 2 + 120.0 * (platform.settings.chat_model is not None)
+        return Workshop(platform.database, platform.log, self.open, self.embedder, seconds, self.writer)
 
     def names(self, team_id: uuid.UUID, source: str, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
         """What a question searches, and notes about what it cannot: the wanted corpora, else its source."""
