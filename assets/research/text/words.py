@@ -108,7 +108,7 @@ _IRREGULAR = dict(
     pair.split("/")
     for pair in re.findall(
         r"\S+",
-        "began/begin begun/begin bought/buy brought/bring built/build chose/choose chosen/choose children/child "
+        "used/use uses/use using/use began/begin begun/begin bought/buy brought/bring built/build chose/choose chosen/choose children/child "
         "cost/cost drew/draw drawn/draw drove/drive driven/drive fell/fall fallen/fall felt/feel fought/fight "
         "froze/freeze frozen/freeze gave/give grew/grow grown/grow held/hold kept/keep knew/know laid/lay led/lead "
         "left/leave lost/lose men/man met/meet mice/mouse paid/pay ran/run rose/rise risen/rise sold/sell sent/send "

@@ -251,7 +251,7 @@ class Matcher:
         one.all_named = not lacks_name
         one.cover, one.inside = cover / self._total, inside / self._total
         one.rest = rest / self._rest if self._rest else 1.0
-        if lacks_name and (one.rest < 0.85 or not self._rest):
+        if lacks_name and (one.rest < 0.75 or not self._rest):
             one.named = False
         one.typed = self._is_typed(one)
         bonus = self._bonus(one)
