@@ -28,7 +28,8 @@ class Asked:
 
 
 QUESTIONS = (
-    Asked("How has the energy use of the Corrin plant for each cubic metre changed?", ("3.9 kWh", "3.6 kWh", "3.1 kWh")),
+    Asked("How has the energy use of the Corrin plant for each cubic metre changed?",
+          ("3.9 kWh", "3.6 kWh", "3.1 kWh")),
     Asked("When was the Corrin plant commissioned, and who designed the Corrin plant?",
           ("May 2017", "September 2017", "Ines Carvalho", "Tomas Lindahl"), disagree=True),
     Asked("Why was the second intake approved?", ("jellyfish",)),

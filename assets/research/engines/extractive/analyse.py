@@ -30,7 +30,8 @@ def analyse(searched: Searched, rarity: Mapping[str, float], embedder: Embedder 
     sub = searched.sub
     matcher = Matcher(sub, rarity, embedder)
     every = split_passages(searched.passages)
-    found = [one for one in every if not is_instruction(one.text)]
+    told = [one for one in every if not is_instruction(one.text)]
+    found = [one for one in told if not one.text.rstrip('*_"” ').endswith("?")]  # a question says nothing
     matcher.score(found)
     found.sort(key=lambda one: (-one.score, one.passage.hash, one.start))
     fit = [one for one in found if answers(one, sub.kind)]
@@ -49,7 +50,7 @@ def analyse(searched: Searched, rarity: Mapping[str, float], embedder: Embedder 
         claims=claims,
         conflicts=tuple(conflicts),
         missing=_missing(matcher.asked, found),
-        set_aside=len(every) - len(found),
+        set_aside=len(every) - len(told),
         best=round(found[0].score, 4) if found else 0.0,
     )
 
