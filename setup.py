@@ -6,7 +6,7 @@ found in the checkout (see `penstock/__init__.py`).
 
 from setuptools import find_packages, setup
 
-ROOMS = ("core", "gateway", "sandbox", "assets", "sensors", "dagster_project")
+ROOMS = ("core", "threads", "sandbox", "objects", "gateway", "assets", "sensors", "dagster_project")
 
 rooms = find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")])
 setup(
@@ -18,6 +18,8 @@ setup(
     package_data={
         "": [
             "templates/*.html",
+            "static/*",
+            "templates/*.css",
             "prompts/*/*.md",
             "site/*.py",
             "inside/*",

@@ -15,7 +15,18 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from core.teams import DEFAULT_TEAM
 from core.trace_context import TraceContext, known_parent, known_state
 
-__all__ = ["CHANGES", "DEAD_LETTERS", "DEFAULT_TEAM", "OUTCOMES", "RESEARCH", "TASKS", "TOPICS", "Event", "task_id"]
+__all__ = [
+    "CHANGES",
+    "DEAD_LETTERS",
+    "DEFAULT_TEAM",
+    "OBJECTS",
+    "OUTCOMES",
+    "RESEARCH",
+    "TASKS",
+    "TOPICS",
+    "Event",
+    "task_id",
+]
 
 TASK_NAMESPACE = uuid.UUID("6d8f6f5e-3c55-5a0b-9c0a-8f4f8f0f2b11")
 
@@ -23,6 +34,8 @@ TASKS = "penstock.tasks"
 CHANGES = "penstock.changes"
 OUTCOMES = "penstock.outcomes"
 DEAD_LETTERS = "penstock.dead-letters"
+OBJECTS = "penstock.objects"
+"""What durable objects emit. In PostgreSQL only: a relay does not copy it."""
 RESEARCH = "penstock.research"
 """Sub-questions of research, and what became of them."""
 TOPICS = (TASKS, CHANGES, OUTCOMES, DEAD_LETTERS, RESEARCH)

@@ -161,6 +161,22 @@ class Settings(BaseSettings):
     model_proxy_config: Path | None = Field(
         default=None, description="File that lists the model servers of the proxy. Unset: <home>/model-proxy.toml."
     )
+    object_node_host: str = Field(
+        default="127.0.0.1", description="Address that nodes of durable objects listen on (`penstock object node`)."
+    )
+    object_node_port: int = Field(default=0, ge=0, le=65535, description="Port of an object node. 0: a free one.")
+    object_node_advertise: str | None = Field(
+        default=None, description="Host by which other processes reach an object node. Unset: object_node_host."
+    )
+    object_lease_seconds: float = Field(
+        default=5.0,
+        ge=1,
+        le=300,
+        description="Lease of an object node: so long after it is lost, others take over what it ran.",
+    )
+    object_hibernate_seconds: float = Field(
+        default=60.0, ge=1, le=86_400, description="Time without a call after which an object leaves memory."
+    )
     max_body_bytes: int = Field(
         default=25 << 20,
         ge=1024,
@@ -790,6 +806,11 @@ class Settings(BaseSettings):
     @property
     def model_proxy_file(self) -> Path:
         return self.model_proxy_config or self.home / "model-proxy.toml"
+
+    @property
+    def objects_wanted(self) -> Path:
+        """A file that exists once an object was called: from then on the platform runs an object node."""
+        return self.home / "objects-wanted"
 
     @property
     def secrets_folder(self) -> Path:

@@ -84,6 +84,12 @@ _COLUMNS = (
     "traceparent, tracestate, first_traceparent"
 )
 
+FOR_PERSON = (
+    "(state = 'waiting' OR EXISTS (SELECT FROM publications p WHERE p.task_id = tasks.id AND p.attempt = tasks.attempt "
+    "AND p.state = 'held'))"
+)
+"""SQL: whether a task waits for a person."""
+
 
 def create_task(
     connection: Connection[Any],
@@ -161,22 +167,42 @@ def list_tasks(
     *,
     state: TaskState | None = None,
     source: str | None = None,
+    text: str | None = None,
+    for_person: bool = False,
     limit: int = 50,
     before: tuple[datetime, uuid.UUID] | None = None,
 ) -> list[Task]:
-    """Newest first, at most 500. `before` is (created_at, id) of the last task on the previous page."""
+    """Newest first, at most 500. `before` is (created_at, id) of the last task on the previous page. `text` is part of
+    the title; `for_person`: only tasks that wait for an answer or for approval."""
     query = (
         f"SELECT {_COLUMNS} FROM tasks WHERE (%(state)s::text IS NULL OR state = %(state)s) "  # noqa: S608
         "AND (%(source)s::text IS NULL OR source = %(source)s) "
+        "AND (%(text)s::text IS NULL OR strpos(lower(title), lower(%(text)s)) > 0) "
+        f"AND (NOT %(for_person)s OR {FOR_PERSON}) "
         "AND (%(at)s::timestamptz IS NULL OR (created_at, id) < (%(at)s, %(id)s::uuid)) "
         "ORDER BY created_at DESC, id DESC LIMIT %(limit)s"
     )
     at, identity = before or (None, None)
     with connection.cursor(row_factory=class_row(Task)) as cursor:
         cursor.execute(
-            query.encode(), {"state": state, "source": source, "at": at, "id": identity, "limit": min(limit, 500)}
+            query.encode(),
+            {
+                "state": state,
+                "source": source,
+                "text": text,
+                "for_person": for_person,
+                "at": at,
+                "id": identity,
+                "limit": min(limit, 500),
+            },
         )
         return cursor.fetchall()
+
+
+def count_for_person(connection: Connection[Any]) -> int:
+    """How many tasks wait for an answer or for approval."""
+    row = connection.execute(f"SELECT count(*) FROM tasks WHERE {FOR_PERSON}".encode()).fetchone()  # noqa: S608
+    return int(row[0]) if row else 0
 
 
 def move(connection: Connection[Any], identity: uuid.UUID, to: TaskState, reason: str | None = None) -> None:

@@ -42,6 +42,8 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
     ]  # fmt: skip
     if settings.event_log == "kafka":
         found.append(Child("relay", [python, "-m", "core.eventlog.relay"], lambda: True))
+    if settings.objects_wanted.exists():
+        found.append(object_node())
     if settings.model_proxy_file.is_file():
         proxy = f"http://{settings.model_proxy_host}:{settings.model_proxy_port}/healthz"
         known = settings.model_proxy_port != 0
@@ -79,6 +81,11 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
             )
         )  # fmt: skip
     return found
+
+
+def object_node() -> Child:
+    """The process that runs durable objects; started once somebody has called one."""
+    return Child("object-node", [sys.executable, "-m", "penstock", "object", "node"], lambda: True, grace=25.0)
 
 
 def answers(url: str) -> bool:

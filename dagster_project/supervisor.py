@@ -254,6 +254,7 @@ class Supervisor:
         while not self._stop.is_set():
             if self._adopts:
                 adopted(self.children)
+            self._add_wanted()
             now = time.monotonic()
             started = [self._tend(part, now) for part in self._parts()]
             if any(started):
@@ -262,6 +263,13 @@ class Supervisor:
             quiet = all(part.restarts.answered and part.ended() is None for part in self._parts())
             alive = [part.pid for part in self._parts() if part.ended() is None]
             self._waiting.wait(IDLE_SECONDS if quiet else BUSY_SECONDS, alive)
+
+    def _add_wanted(self) -> None:
+        """Starts the node of durable objects when the first one is called."""
+        if self.settings.objects_wanted.exists() and all(child.name != "object-node" for child in self.children):
+            self.children.append(command_lines.object_node())
+            self._spawn(self.children[-1])
+            self._write_state()
 
     def _tend(self, part: Part, now: float) -> bool:
         """Whether it has started the part again."""

@@ -10,7 +10,7 @@ import psycopg
 import structlog
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -25,12 +25,31 @@ from core.payload import BadField
 from core.settings import Settings
 from core.signatures import SignatureRefused
 from core.tasks import IllegalMove, TaskNotFound
-from gateway import audit, health, page, slack_endpoint, streams, tasks, timeline, tokens, webhooks
+from gateway import (
+    audit,
+    health,
+    object_acts,
+    object_page,
+    object_streams,
+    objects,
+    page,
+    sessions,
+    slack_endpoint,
+    streams,
+    tasks,
+    threads,
+    timeline,
+    tokens,
+    web,
+    webhooks,
+)
 from gateway.bodies import BODY_SECONDS, BoundedBodies
 from gateway.gate import Gate
 from gateway.middleware import Observe, count_refusal
 from gateway.problems import Refused, bad_field, unavailable
 from gateway.state import MAX_STREAMS, WORK_THREADS, Gateway
+from gateway.web import cookies, render
+from threads.service import ThreadError
 
 _logger = structlog.get_logger("gateway")
 
@@ -72,11 +91,19 @@ def create_app(
     app.include_router(slack_endpoint.router)
     app.include_router(health.open_router)
     app.include_router(page.router)
+    app.include_router(sessions.open_router)
+    app.include_router(web.router)
     app.include_router(tasks.router, dependencies=token)
     app.include_router(streams.router, dependencies=token)
     app.include_router(timeline.router, dependencies=token)
+    app.include_router(threads.router, dependencies=token)
+    app.include_router(objects.router, dependencies=token)
+    app.include_router(object_acts.router, dependencies=token)
+    app.include_router(object_streams.router, dependencies=token)
+    app.include_router(object_page.router, dependencies=token)
     app.include_router(tokens.router, dependencies=token)
     app.include_router(audit.router, dependencies=token)
+    app.include_router(sessions.router, dependencies=token)
     app.include_router(health.router, dependencies=token)
     # The middleware added last is the outermost.
     app.add_middleware(BoundedBodies, gateway=gateway, body_seconds=body_seconds)
@@ -98,7 +125,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         registering.cancel()
         with suppress(asyncio.CancelledError):
             await registering
+        await gateway.threads.close()
         gateway.log.close()
+        gateway.objects.close()
         if gateway.issuer is not None:
             gateway.issuer.close()
 
@@ -114,21 +143,21 @@ async def _register(gateway: Gateway) -> None:
 
 
 def _handle_errors(app: FastAPI, gateway: Gateway) -> None:
-    def respond(request: Request, refused: Refused) -> JSONResponse:
+    def respond(request: Request, refused: Refused) -> Response:
         count_refusal(gateway, request.scope, refused)
-        return refused.response()
+        return render.problem(refused) if cookies.wants_problem_page(request.scope) else refused.response()
 
     @app.exception_handler(Refused)
-    async def _(request: Request, error: Refused) -> JSONResponse:
+    async def _(request: Request, error: Refused) -> Response:
         return respond(request, error)
 
     @app.exception_handler(HTTPException)
-    async def _(request: Request, error: HTTPException) -> JSONResponse:
+    async def _(request: Request, error: HTTPException) -> Response:
         code = {404: "no-such-path", 405: "method", 400: "malformed"}.get(error.status_code, "http")
         return respond(request, Refused(error.status_code, code, str(error.detail), headers=error.headers))
 
     @app.exception_handler(RequestValidationError)
-    async def _(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def _(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = [str(part) for part in first["loc"]]
         if first["type"] == "json_invalid":
@@ -139,23 +168,28 @@ def _handle_errors(app: FastAPI, gateway: Gateway) -> None:
         return respond(request, Refused(400, "field", f"{field}: {first['msg']}"[:500], field=field[:200]))
 
     @app.exception_handler(BadField)
-    async def _(request: Request, error: BadField) -> JSONResponse:
+    async def _(request: Request, error: BadField) -> Response:
         return respond(request, bad_field(error.field, error.problem))
 
     @app.exception_handler(SignatureRefused)
-    async def _(request: Request, error: SignatureRefused) -> JSONResponse:
+    async def _(request: Request, error: SignatureRefused) -> Response:
         return respond(request, Refused(401, error.code, str(error)))
 
+    @app.exception_handler(ThreadError)
+    async def _(request: Request, error: ThreadError) -> Response:
+        count_refusal(gateway, request.scope, Refused(error.status, error.code, str(error)))
+        return threads.refusal(error)
+
     @app.exception_handler(TaskNotFound)
-    async def _(request: Request, error: TaskNotFound) -> JSONResponse:
+    async def _(request: Request, error: TaskNotFound) -> Response:
         return respond(request, Refused(404, "no-such-task", str(error)))
 
     @app.exception_handler(IllegalMove)
-    async def _(request: Request, error: IllegalMove) -> JSONResponse:
+    async def _(request: Request, error: IllegalMove) -> Response:
         return respond(request, Refused(409, "illegal-move", str(error)))
 
     @app.exception_handler(AccessError)
-    async def _(request: Request, error: AccessError) -> JSONResponse:
+    async def _(request: Request, error: AccessError) -> Response:
         if isinstance(error, BadName):
             return respond(request, bad_field(error.field, str(error)))
         found = isinstance(error, Conflict)
@@ -164,10 +198,10 @@ def _handle_errors(app: FastAPI, gateway: Gateway) -> None:
     @app.exception_handler(psycopg.OperationalError)
     @app.exception_handler(psycopg.InterfaceError)
     @app.exception_handler(EventLogUnavailable)
-    async def _(request: Request, error: Exception) -> JSONResponse:
+    async def _(request: Request, error: Exception) -> Response:
         _logger.warning("the database failed", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))
         return respond(request, unavailable())
 
     @app.exception_handler(Exception)
-    async def _(request: Request, error: Exception) -> JSONResponse:
+    async def _(request: Request, error: Exception) -> Response:
         return respond(request, Refused(500, "internal", "internal error of the gateway; see its log"))

@@ -28,6 +28,10 @@ class Caller:
     actor: Actor
     until: float | None = None
     """When a person's token expires, as `time.time` counts."""
+    session: uuid.UUID | None = None
+    """The session whose access token it is."""
+    form_token: str = ""
+    """What each form of the session's pages has to carry."""
 
     @property
     def name(self) -> str:

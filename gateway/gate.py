@@ -1,7 +1,8 @@
 """The gate: middleware that finds out who makes a request, whether they may, and whether they may do so now.
 
-A path needs a token unless it is in `OPEN_PATHS` or a team's webhook: an API token, or one of the OIDC issuer that the
-settings name.
+A path needs a token unless it is open (`OPEN_PATHS`, a team's webhook, what the web pages are made of): an API token,
+one of a session, or one of the OIDC issuer that the settings name. Below `/web` it is a session's cookie instead
+(`gateway.web.cookies`), and `/web/api/X` is the API's `/X` for the scripts of these pages.
 """
 
 import hmac
@@ -9,11 +10,13 @@ import re
 import time
 from asyncio import sleep
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import structlog
 from anyio.to_thread import run_sync
+from psycopg import Connection
 from starlette.concurrency import run_in_threadpool
 
 from core.access.audit import Actor, Outcome, record
@@ -21,22 +24,27 @@ from core.access.names import TEAM_NAME, shown
 from core.access.oidc import Issuer, IssuerUnavailable, TokenRefused
 from core.access.people import Membership, Person, memberships, person_of
 from core.access.roles import Role
+from core.access.sessions import ACCESS, Holder, check_access
 from core.access.tokens import check_token
 from core.credentials import TOKEN_PREFIX, token_hash
 from core.events import DEFAULT_TEAM
 from core.team_webhooks import SENDERS
+from gateway.batches import Batches
 from gateway.callers import CALLER_KEY, REQUEST_KEY, Caller
 from gateway.middleware import count_refusal, note
 from gateway.problems import Refused, unavailable
 from gateway.rates import RateLimit
 from gateway.roles import Needed, needed
 from gateway.state import Gateway
+from gateway.web import cookies, render
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 _ORIGINS = ("github", "gitlab", "gitea", "bitbucket", "jira", "linear", "slack", "generic")
-OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", *(f"/webhooks/{origin}" for origin in _ORIGINS)})
+OPEN_PATHS = frozenset(
+    {"/", "/healthz", "/readyz", "/sessions/refresh", *(f"/webhooks/{origin}" for origin in _ORIGINS)}
+)
 _TEAMS_WEBHOOK = re.compile(rf"/webhooks/{TEAM_NAME}/(?:{'|'.join(SENDERS)})")
 
 METRICS_PATH = "/metrics"
@@ -61,22 +69,26 @@ class Gate:
         settings = gateway.settings
         # Unknown tokens have buckets of their own, so that they cannot push out those of the known ones.
         self._unknown = RateLimit(settings.token_rate, settings.token_burst, most_keys=_MOST_UNKNOWN)
+        self._checks: Batches[str, Caller | None] = Batches(self._check_all)
         self._held = 0
         self._recorded: OrderedDict[tuple[str | None, str], float] = OrderedDict()
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] == "http" and not is_open(scope["path"]):
             try:
-                caller = await self._caller(scope)
+                caller = await (self._browser(scope) if cookies.is_web(scope["path"]) else self._caller(scope))
                 note(scope, caller=caller.name, role=caller.role)
                 await self._authorise(scope, caller)
                 scope[CALLER_KEY] = caller
             except (Refused, psycopg.OperationalError) as error:
                 refused = error if isinstance(error, Refused) else unavailable()
                 count_refusal(self.gateway, scope, refused)
+                if refused.status_code == 401 and cookies.wants_page(scope):
+                    return await cookies.to_sign_in(scope)(scope, receive, send)
                 if refused.status_code == 429:
                     await self._hold()
-                return await refused.response()(scope, receive, send)
+                page = render.problem(refused) if cookies.wants_problem_page(scope) else refused.response()
+                return await page(scope, receive, send)
         return await self.app(scope, receive, send)
 
     async def _hold(self) -> None:
@@ -105,6 +117,19 @@ class Gate:
             return await self._member(scope, person, until)
         return await self._holder(token)
 
+    async def _browser(self, scope: "Scope") -> Caller:
+        """The caller whose session's cookie a page or a script of ours sends. Raises `Refused` for what another
+        site's page makes a browser send."""
+        token = cookies.access_token(scope)
+        if token is None:
+            raise _unauthorised("sign in first")
+        caller = await self._holder(token)
+        cookies.refuse_forgery(scope, caller)
+        scope["path"] = cookies.api_path(scope["path"])
+        if is_open(scope["path"]):
+            raise Refused(404, "no-such-path", "this path is not part of the pages' API")
+        return caller
+
     def _may_scrape(self, scope: "Scope", token: str) -> bool:
         """Whether it is the token for metrics, which is known without the database."""
         wanted = self.gateway.settings.metrics_token
@@ -127,18 +152,24 @@ class Gate:
         else:
             counted = False
         holder = None
-        if token.startswith(TOKEN_PREFIX) and len(token) <= 200:
-            holder = await run_in_threadpool(self._check, token)
+        if token.startswith((TOKEN_PREFIX, ACCESS)) and len(token) <= 200:
+            holder = await self._checks.ask(token)
         if not counted:
             (limit if holder else self._unknown).take(digest)
         if holder is None:
             raise _unauthorised("the token is unknown, expired or revoked")
         return holder
 
-    def _check(self, token: str) -> Caller | None:
+    def _check_all(self, tokens: Sequence[str]) -> list[Caller | None]:
         # The platform's role, since the team is not known yet.
         with self.gateway.database.system() as connection:
-            holder = check_token(connection, token)
+            return [self._check(connection, token) for token in tokens]
+
+    def _check(self, connection: Connection[Any], token: str) -> Caller | None:
+        if token.startswith(ACCESS):
+            session = check_access(connection, token)
+            return _of_session(session) if session is not None else None
+        holder = check_token(connection, token)
         if holder is None:
             return None
         return Caller(
@@ -218,7 +249,18 @@ class Gate:
 
 def is_open(path: str) -> bool:
     """Whether a path needs no token."""
-    return path in OPEN_PATHS or _TEAMS_WEBHOOK.fullmatch(path) is not None
+    return path in OPEN_PATHS or cookies.is_open(path) or _TEAMS_WEBHOOK.fullmatch(path) is not None
+
+
+def _of_session(held: Holder) -> Caller:
+    """The caller of a session: its API token, if it was started with one."""
+    if held.token_id is not None:
+        actor = Actor("token", held.token_name or "", str(held.token_id), person=held.user)
+    else:
+        actor = Actor("user", held.person, held.subject or str(held.session_id))
+    return Caller(
+        held.team_id, held.role, actor, held.until.timestamp(), session=held.session_id, form_token=held.form_token
+    )
 
 
 def _unauthorised(message: str) -> Refused:

@@ -15,15 +15,20 @@ from core.eventlog.postgres import PostgresLog
 from core.settings import Settings
 from gateway.callers import CALLER_KEY, Caller
 from gateway.metrics import Metrics
+from gateway.object_calls import ObjectCalls
 from gateway.rates import RateLimit
 from gateway.scrape import Scraper
 from gateway.team_secrets import TeamWebhooks
+from threads.service import ThreadService
 
 WORK_THREADS = 8
 """Requests that use the database simultaneously; further ones wait."""
 STREAM_THREADS = 2
 """Threads that poll for all event streams together, so that streams never delay deliveries."""
 MAX_STREAMS = 64
+
+SIGN_IN_RATE, SIGN_IN_BURST = 5.0, 100
+"""Attempts to sign in and refreshes that one address may make: a second for long, and at once."""
 
 OIDC_THREADS = 2
 """Threads that check tokens of people, so that an issuer that does not answer delays nobody else."""
@@ -43,15 +48,21 @@ class Gateway:
     oidc_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(OIDC_THREADS))
     webhook_limit: RateLimit = field(init=False)
     token_limit: RateLimit = field(init=False)
+    sign_in_limit: RateLimit = field(init=False)
     team_webhooks: TeamWebhooks = field(init=False)
     scraper: Scraper = field(init=False)
+    objects: ObjectCalls = field(init=False)
     issuer: Issuer | None = field(init=False, default=None)
+    threads: ThreadService = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
         self.webhook_limit = RateLimit(settings.webhook_rate, settings.webhook_burst)
         self.token_limit = RateLimit(settings.token_rate, settings.token_burst)
+        self.sign_in_limit = RateLimit(SIGN_IN_RATE, SIGN_IN_BURST)
+        self.objects = ObjectCalls(settings, self.database)
         self.scraper = Scraper(settings, self.database)
+        self.threads = ThreadService(self.database, self.stopping.is_set)
         self.team_webhooks = TeamWebhooks(settings.secrets_folder, self.database)
         if settings.oidc_issuer is not None:
             self.issuer = Issuer(settings.oidc_issuer, settings.oidc_audience or "")

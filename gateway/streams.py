@@ -19,11 +19,13 @@ from fastapi import APIRouter, Header, Response
 from fastapi.responses import StreamingResponse
 from psycopg.rows import dict_row
 
+from core.access.sessions import is_open
 from core.access.tokens import is_valid
 from core.database import Database
 from core.endings import read_ending
 from core.states import CLOSED_TASK_STATES
 from core.tasks import TaskNotFound
+from core.timeline import describe
 from gateway.callers import Caller
 from gateway.problems import Refused, documented
 from gateway.state import Gateway, TheCaller, TheGateway
@@ -104,6 +106,7 @@ def poll(database: Database, team: uuid.UUID, task_id: uuid.UUID, position: Posi
     for row in entries:
         position = replace(position, attempt=row["attempt"], seq=row["seq"])
         data = {key: row[key] for key in ("attempt", "seq", "kind", "body")}
+        data["text"] = describe(row["kind"], row["body"])
         messages.append(_message("entry", position, {**data, "at": row["at"].isoformat()}))
     if closed:
         if changed:
@@ -153,10 +156,10 @@ async def stream_task(
     if news.ended and news.position == start:
         gateway.open_streams -= 1
         return Response(status_code=204)
-    return _Stream(gateway, _follow(gateway, caller, task_id, news))
+    return EventStream(gateway, _follow(gateway, caller, task_id, news))
 
 
-class _Stream(StreamingResponse):
+class EventStream(StreamingResponse):
     """An event stream that always frees its slot when it ends."""
 
     def __init__(self, gateway: Gateway, content: AsyncIterator[str]) -> None:
@@ -176,9 +179,11 @@ class _Stream(StreamingResponse):
 
 def still_valid(database: Database, caller: Caller) -> bool:
     """Whether the caller's token has been neither revoked nor expired since the gate saw it."""
-    if caller.actor.kind != "token":
+    if caller.actor.kind != "token" and caller.session is None:
         return caller.until is None or time.time() < caller.until
     with database.team(caller.team_id) as connection:
+        if caller.session is not None:
+            return is_open(connection, caller.session)
         return is_valid(connection, uuid.UUID(caller.actor.id))
 
 

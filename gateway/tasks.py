@@ -1,11 +1,8 @@
 """The tasks API: create, list, show, cancel, retry, answer and approve tasks. Every route acts within the caller's
 team."""
 
-import base64
-import binascii
 import hashlib
 import uuid
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -24,6 +21,7 @@ from core.states import TaskState
 from core.tickets import BODY_BYTES, TITLE_CHARACTERS
 from gateway.callers import REQUEST_KEY, acting
 from gateway.deliveries import IDENTITY, DeliveryAnswer, answer, header
+from gateway.paging import read_cursor, write_cursor
 from gateway.problems import Refused, bad_field, documented, overloaded
 from gateway.state import TheCaller, TheGateway, TheTeam
 from gateway.task_views import TaskDetail, TaskPage, TaskSummary, shortened, summaries, summary
@@ -175,14 +173,14 @@ def list_tasks(
     cursor: Annotated[str | None, Query(max_length=200, description="`next` of the previous page.")] = None,
 ) -> TaskPage:
     """The team's tasks, newest first."""
-    before = _read_cursor(cursor) if cursor is not None else None
+    before = read_cursor(cursor) if cursor is not None else None
     if source is not None and clean(source) != source:
         raise bad_field("source", "must not contain NUL characters")
     with gateway.database.team(team) as connection:
         found = tasks.list_tasks(connection, state=state, source=source, limit=limit + 1, before=before)
         page = found[:limit]
         shown = summaries(connection, page)
-    return TaskPage(tasks=shown, next=_cursor(page[-1]) if len(found) > limit else None)
+    return TaskPage(tasks=shown, next=write_cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None)
 
 
 @router.get("/tasks/{task_id}", responses=documented(400, 401, 403, 404, 429, 503))
@@ -245,18 +243,3 @@ def approve_task(task_id: uuid.UUID, request: Request, gateway: TheGateway, call
         if not approve(connection, task_id, caller.name):
             raise tasks.IllegalMove(f"nothing of task {task_id} waits for approval")
         return summary(connection, task)
-
-
-def _cursor(task: tasks.Task) -> str:
-    return base64.urlsafe_b64encode(f"{task.created_at.isoformat()} {task.id}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
-    try:
-        at, _, identity = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").partition(" ")
-        moment = datetime.fromisoformat(at)
-        if moment.tzinfo is None:
-            raise ValueError("no time zone")
-        return moment, uuid.UUID(identity)
-    except (ValueError, binascii.Error) as error:
-        raise bad_field("cursor", "is not a cursor of this gateway") from error

@@ -13,7 +13,7 @@ _INSTALLED = Path(__file__).parent / "rooms"
 ROOMS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[1]
 """The folder that holds the rooms of this copy of Penstock."""
 
-_NAMES = ("core", "gateway", "sandbox", "assets", "sensors", "dagster_project")
+_NAMES = ("core", "threads", "sandbox", "objects", "gateway", "assets", "sensors", "dagster_project")
 
 
 def use_rooms() -> None:

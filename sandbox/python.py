@@ -16,7 +16,21 @@ from .protocol import Mount
 
 HOME_INSIDE = "/opt/penstock"
 _VENV = f"{HOME_INSIDE}/python"
-_OWN = frozenset({"core", "gateway", "sandbox", "assets", "sensors", "dagster_project", "deploy", "tests", "eval_sets"})
+_OWN = frozenset(
+    {
+        "core",
+        "threads",
+        "sandbox",
+        "objects",
+        "gateway",
+        "assets",
+        "sensors",
+        "dagster_project",
+        "deploy",
+        "tests",
+        "eval_sets",
+    }
+)
 _LEFT_OUT = ("__editable__", "__pycache__", "penstock-", "penstock.", "pip", "_virtualenv", "distutils-precedence")
 
 

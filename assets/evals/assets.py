@@ -164,6 +164,7 @@ def eval_results(
 
 def _counts(state: RunState) -> str:
     counts = f"{state.succeeded} succeeded, {state.failed} failed, {state.infrastructure} lost"
+    counts += f", {state.not_runnable} not runnable here" if state.not_runnable else ""
     return f"{state.done} of {state.total} done: {counts}"
 
 

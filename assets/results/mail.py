@@ -4,25 +4,21 @@ Plain text only. All mail of one task answers the same message id, so that mail 
 """
 
 import smtplib
-import ssl
 import uuid
 from collections.abc import Mapping
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from assets.results.notices import Notice, Unsent
-from core.access.grants import is_loopback
 from core.events import DEAD_LETTERS, OUTCOMES
 from core.settings import Settings
+from core.smtp import MailServer, reason
 from core.states import PublicationState, TaskState
 
 _MESSAGES = uuid.UUID("5e0c1f86-3a0e-5f3e-9d0a-2f6f0c6f4b11")
 """Namespace of message ids, which stay short enough for one line."""
-SECONDS = 30.0
-"""Timeout of each step of the conversation with the server."""
 LINE_CHARACTERS = 150
 TEXT_CHARACTERS = 1_000
 _HELD = "waits for approval"
@@ -36,17 +32,13 @@ _WHAT = {
 
 
 class Mail:
-    """`server` is smtp://[USER:PASSWORD@]HOST[:PORT], with STARTTLS where the server offers it, or smtps://. A password
-    is sent over TLS only, or on loopback."""
+    """`server` is an address as `core.smtp` takes it."""
 
     name = "mail"
     topics = (OUTCOMES, DEAD_LETTERS)
 
     def __init__(self, server: str, sender: str, receivers: tuple[str, ...]) -> None:
-        parts = urlsplit(server)
-        self._tls = parts.scheme == "smtps"
-        self._host, self._port = parts.hostname or "", parts.port or (465 if self._tls else 25)
-        self._user, self._password = unquote(parts.username or ""), unquote(parts.password or "")
+        self._server = MailServer(server)
         self._sender = sender
         self._receivers = receivers
 
@@ -89,31 +81,10 @@ class Mail:
     def send(self, identity: str, body: Mapping[str, Any], tries: int) -> None:
         message = self._message(identity, body)
         try:
-            with self._connected() as server:
+            with self._server.connect() as server:
                 server.send_message(message)  # to as many of the receivers as the server takes
         except (smtplib.SMTPException, OSError, ValueError) as error:
-            raise Unsent(f"{self._host}: {_reason(error)}") from None
-
-    def _connected(self) -> smtplib.SMTP:
-        context = ssl.create_default_context()
-        if self._tls:
-            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=SECONDS, context=context)
-        else:
-            server = smtplib.SMTP(self._host, self._port, timeout=SECONDS)
-        try:
-            secure = self._tls
-            server.ehlo_or_helo_if_needed()
-            if not self._tls and server.has_extn("starttls"):
-                server.starttls(context=context)
-                secure = True
-            if self._user:
-                if not secure and not is_loopback(self._host):
-                    raise ValueError("the server offers no TLS, and a password is not sent without: use smtps://")
-                server.login(self._user, self._password)
-        except BaseException:
-            server.close()
-            raise
-        return server
+            raise Unsent(f"{self._server.host}: {reason(error)}") from None
 
     def _message(self, identity: str, body: Mapping[str, Any]) -> EmailMessage:
         domain = parseaddr(self._sender)[1].rpartition("@")[2]
@@ -171,18 +142,6 @@ def _line(text: str) -> str:
 def _text(text: str) -> str:
     """A line of the text, without control characters."""
     return "".join(c if c.isprintable() else " " for c in text)[:TEXT_CHARACTERS].rstrip()
-
-
-def _reason(error: Exception) -> str:
-    """What the server said; never what was sent to it."""
-    if isinstance(error, smtplib.SMTPAuthenticationError):
-        return f"it refuses the user or password of mail_server ({error.smtp_code})"
-    if isinstance(error, smtplib.SMTPResponseException):
-        said = error.smtp_error if isinstance(error.smtp_error, str) else error.smtp_error.decode("ascii", "replace")
-        return f"{error.smtp_code} {_text(said)[:300]}"
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return f"it refuses every receiver: {', '.join(error.recipients)[:300]}"
-    return str(error)[:300] or type(error).__name__
 
 
 def open_mail(settings: Settings) -> Mail | None:

@@ -21,7 +21,7 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 OLDEST_SERVER = 160_000
 """As PostgreSQL numbers its versions."""
 _LOCK = 0x70656E7374  # "penst": any constant, the same in every version
-_ROLES = ("penstock_owner", "penstock_app", "penstock_system")
+_ROLES = ("penstock_owner", "penstock_app", "penstock_system", "penstock_member")
 
 
 class SchemaError(RuntimeError):
@@ -120,7 +120,7 @@ def create_roles(connection: psycopg.Connection[Any], login: str) -> None:
                 time.sleep(0.05 * (attempt + 1))
     me = connection.execute("SELECT current_user").fetchone()
     owner = str(me[0]) if me else ""
-    grants = [("penstock_owner", owner)] + [(role, login) for role in ("penstock_app", "penstock_system")]
+    grants = [("penstock_owner", owner)] + [(role, login) for role in _ROLES[1:]]
     for role, member in grants:
         # Not membership: whoever creates a role is a member that may grant it, but not yet take it on (PostgreSQL 16).
         assumed = connection.execute("SELECT pg_has_role(%s, %s, 'SET')", (member, role)).fetchone()

@@ -25,6 +25,8 @@ from dagster_project.cli import (
     migrate,
     model_proxy,
     models,
+    objects,
+    open_page,
     organisations,
     platform,
     prune,
@@ -37,6 +39,7 @@ from dagster_project.cli import (
     solve,
     task,
     team,
+    thread,
     tickets,
     token,
     user,
@@ -54,6 +57,7 @@ app = typer.Typer(
 )
 app.command("init")(init.init)
 app.command("up")(platform.up)
+app.command("open")(open_page.open_page)
 app.command("down")(lifecycle.down)
 app.command("status")(lifecycle.status)
 app.command("restart")(lifecycle.restart)
@@ -73,6 +77,7 @@ app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("model-proxy")(model_proxy.model_proxy)
 app.add_typer(task.tasks, name="task")
+app.add_typer(thread.threads, name="thread")
 app.add_typer(organisations.sources, name="index")
 app.add_typer(tickets.tickets, name="tickets")
 app.add_typer(rules.rules, name="rules")
@@ -86,6 +91,7 @@ app.add_typer(dead_letters.dead_letters, name="dead-letters")
 app.add_typer(team.teams, name="team")
 app.add_typer(user.users, name="user")
 app.add_typer(token.tokens, name="token")
+app.add_typer(objects.objects, name="object")
 
 
 def _version(wanted: bool) -> None:

@@ -99,6 +99,7 @@ def private_folder(folder: Path) -> None:
 
 
 def show(settings: "Settings", gateway: str, dagster: str | None) -> None:
+    line(f"web        {gateway}/web   (sign in with `penstock open`)")
     line(f"gateway    {gateway}   (API description at /openapi.json, with the token)")
     if dagster:
         line(f"dagster    {dagster}   (no authentication: for operators only)")

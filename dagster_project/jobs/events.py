@@ -14,7 +14,7 @@ from dagster import (
 from dagster import job as dagster_job
 
 from assets.platform import Platform
-from core.events import CHANGES, DEAD_LETTERS, TASKS, TOPICS
+from core.events import CHANGES, DEAD_LETTERS, OBJECTS, TASKS, TOPICS
 from sensors import changes, tasks
 
 READ_BY = {TASKS: tasks.GROUP, CHANGES: changes.GROUP}
@@ -35,7 +35,7 @@ def delete_old_events(context: OpExecutionContext, platform: ResourceParam[Platf
 def kept_events(platform: Platform) -> Iterator[tuple[str, int, str | None]]:
     """Each topic, for how many days its events are kept, and the consumer group that must have read them."""
     days = platform.settings.keep_events_days
-    for topic in TOPICS:
+    for topic in (*TOPICS, OBJECTS):
         kept = max(days, DEAD_LETTER_DAYS) if topic == DEAD_LETTERS else days
         yield topic, kept, READ_BY.get(topic) if platform.settings.event_log == "postgres" else None
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from core import retention
 from core.retention import Found
+from threads import retention as thread_changes
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -61,6 +62,14 @@ def kinds(platform: "Platform", instance: "DagsterInstance | None" = None) -> It
         "keep_model_requests_days",
         lambda: _asked(platform, partial(retention.old_model_requests, before=before(requests))),
         lambda: retention.delete_model_requests(database, before(requests)),
+    )
+    yield Kind(
+        "thread changes",
+        thread_changes.DAYS,
+        "",
+        lambda: thread_changes.look(database, before(thread_changes.DAYS)),
+        lambda: thread_changes.prune(database, before(thread_changes.DAYS)),
+        "for clients that stayed away; threads and messages stay",
     )
     yield _folders(platform, settings.keep_work_days, before(settings.keep_work_days))
     yield Kind(

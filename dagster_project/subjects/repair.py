@@ -13,11 +13,13 @@ from assets.evals.runs.subject import (
     CaseOutcome,
     CaseResult,
     InfrastructureFailure,
+    NotRunnable,
     UnknownSubject,
 )
 from assets.evals.sets.released import as_repair
 from assets.evals.sets.repair import RepairCase, checkout, judge_patch
 from assets.evals.sets.set_files import EvalSetError
+from assets.evals.sets.suite_runs import CaseNotRunnable, why_not_runnable
 from assets.executions.attempt.state import Record, quiet
 from assets.executions.engines.open_engine import ENGINES, EngineChoice, open_engine
 from assets.executions.engines.protocol import Engine
@@ -71,6 +73,8 @@ class RepairSubject(Sandboxed):
             raise InfrastructureFailure(str(error)) from error
 
     def _solve(self, case: RepairCase, attempt: Attempt) -> CaseResult:
+        if (lacking := why_not_runnable(case.fields.language, case.repo)) is not None:
+            raise NotRunnable(lacking)
         sandbox = self._open()
         attempt.folder.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
@@ -97,6 +101,8 @@ class RepairSubject(Sandboxed):
             patch = execution.patch.diff
             (attempt.folder / "patch.diff").write_text(patch, encoding="utf-8")
             judged = judge_patch(case, patch, sandbox)
+        except CaseNotRunnable as error:
+            raise NotRunnable(str(error)) from error
         except (SandboxUnavailable, EmbedderUnavailable, ChatUnavailable) as error:
             raise InfrastructureFailure(str(error)) from error
         # For a case without a small correct patch, any patch is wrong, even if the tests pass.
@@ -157,7 +163,8 @@ def solve_case(
     settings = load_settings()
     task = TaskText(title=case.title, body=case.body)
     chosen = open_engine(engine, settings)
-    return solve_folder(root, task, case.id, chosen, sandbox, settings, budget, record, test_command)
+    native = case.fields.language != "python"
+    return solve_folder(root, task, case.id, chosen, sandbox, settings, budget, record, test_command, native=native)
 
 
 def solve_folder(
@@ -170,14 +177,17 @@ def solve_folder(
     budget: Budget,
     record: Record = quiet,
     test_command: str | None = None,
+    *,
+    native: bool = False,
 ) -> pipeline.Solution:
-    """Solves a task in `root`, a scratch folder, which is turned into a git repository. Raises what `solve_case`
-    raises."""
+    """Solves a task in `root`, a scratch folder, which is turned into a git repository. `native`: its tests are in
+    another language than Python. Raises what `solve_case` raises."""
     _commit_all(root)
     request = pipeline.Request(task, Repository(root), source, budget, test_command)
-    # Cases are judged with the packages of Penstock, and a run of evals needs no package index.
-    shared = settings.model_copy(update={"environments": "shared"})
-    return pipeline.solve(request, engine, sandbox, shared, record)
+    # Cases in Python are judged with the packages of Penstock, and a run of evals needs no package index. The packages
+    # of other languages are never those of Penstock.
+    chosen = settings.model_copy(update={"environments": "own" if native else "shared"})
+    return pipeline.solve(request, engine, sandbox, chosen, record)
 
 
 def _commit_all(root: Path) -> None:

@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 from core.processes import started_ticks
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("core", "sandbox", "assets", "sensors", "dagster_project")
+ROOMS = ("core", "sandbox", "objects", "assets", "sensors", "dagster_project")
 PRELOADED = (
     "psycopg2",
     "sqlalchemy.dialects.postgresql.psycopg2",

@@ -46,7 +46,7 @@ echo "setup: installing $lock" >&2
 .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 # Compiled here, because in the sandbox these folders are read-only and each import would compile them again.
 .venv/bin/python -m compileall -q -j 0 .venv/lib/python3.*/site-packages \
-    core gateway sandbox assets sensors dagster_project >/dev/null 2>&1 || true
+    core threads gateway sandbox assets sensors dagster_project >/dev/null 2>&1 || true
 {
     echo "$kind $wanted"
     if [ "$kind" = dev ]; then

@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from assets.evals.sets.repair import RepairCase, checkout, load_cases, run_tests
+from assets.evals.sets.repair import RepairCase, checkout, load_cases
 from assets.evals.sets.set_files import EvalSetError
+from assets.evals.sets.suite_runs import run_tests
 from assets.executions.attempt.candidate_runner import CandidateRunner
 from assets.executions.attempt.reproduce import find_tests, measure_baseline
 from assets.executions.attempt.state import AttemptInput, AttemptState, Callbacks

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from assets.evals.sets.repair import apply, checkout, load_cases, run_tests
+from assets.evals.sets.repair import apply, checkout, load_cases
+from assets.evals.sets.suite_runs import run_tests
 from assets.executions.judging.behaviour.doubts import RULES, judge_behaviour
 from assets.executions.judging.behaviour.measure import Measurement, measure_patches
 from assets.executions.judging.behaviour.rivals import rival_doubt, rival_groups

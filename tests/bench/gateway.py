@@ -53,7 +53,7 @@ _ROWS = (
 
 
 @contextmanager
-def _gateway(home: Path, database_url: str) -> Iterator[int]:
+def _gateway(home: Path, database_url: str, **more: str) -> Iterator[int]:
     with (home / "log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "gateway"],
@@ -67,6 +67,7 @@ def _gateway(home: Path, database_url: str) -> Iterator[int]:
                 "PENSTOCK_WEBHOOK_RATE": "0",
                 "PENSTOCK_MOST_WAITING": "0",
                 "PENSTOCK_MOST_WAITING_OF_SOURCE": "0",
+                **more,
             },
         )
     try:

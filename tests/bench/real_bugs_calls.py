@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from assets.evals.harvest.released_tests import copy_files, files_of
-from assets.evals.sets.repair import RepairCase, apply, checkout, python_environment
+from assets.evals.sets.repair import RepairCase, apply, checkout
+from assets.evals.sets.suite_runs import python_environment
 from sandbox.protocol import Limits, Sandbox
 
 _PROGRAM = Path(__file__).with_name("real_bugs_calls_worker.py")

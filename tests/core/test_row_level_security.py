@@ -29,6 +29,7 @@ PLATFORM_TABLES = {
     "model_events": {"SELECT"},
     "model_migration_events": set(),
     "model_migrations": set(),
+    "object_nodes": set(),
     "relay_positions": set(),
     "schema_migrations": {"SELECT"},
 }

@@ -11,6 +11,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from core.access.links import use_link
+from core.access.sessions import check_access
 from core.access.teams import add_team
 from core.access.tokens import check_token
 from core.database import Database
@@ -20,7 +22,7 @@ from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
 
 Run = Callable[..., Any]
-GROUPS = {"rules", "task", "index", "tickets", "dead-letters", "user", "token"}
+GROUPS = {"rules", "task", "index", "tickets", "dead-letters", "user", "token", "object"}
 
 
 @pytest.fixture
@@ -181,7 +183,20 @@ ABOUT_A_TEAM = [
     "token create x",
     "token list",
     "token revoke x",
+    "research x --corpus y",
+    "object types",
+    "object list",
+    "object show register/x",
+    "object call register/x read",
+    "object history register/x",
+    "object rollback register/x 1",
+    "object terminate register/x",
+    "object revive register/x",
+    "object retry register/x",
+    "object submit x README.md --manifest pyproject.toml",
+    "object update x --back",
     "audit",
+    "open --print",
 ]
 
 
@@ -251,3 +266,25 @@ def test_commands_are_on_record_with_their_user_whatever_the_environment_says(
     assert penstock("audit", "--since", "1h", "--limit", "2", "--json") == entries[:2]
     assert penstock("audit", "--since", "2999-01-01", "--json") == []
     assert "task.cancel" in penstock("audit")
+
+
+def test_open_makes_a_link_that_signs_in_once_and_never_allows_more_than_its_user(
+    penstock: Run, database: Database, acme: uuid.UUID
+) -> None:
+    penstock("user", "add", "ada", "--role", "viewer", "--team", "acme")
+    made = penstock("open", "--user", "ada", "--team", "acme", "--print", "--json", "--address", "https://p.example/")
+    assert made["link"].startswith("https://p.example/web/sign-in?code=psl_")
+    code = made["link"].partition("code=")[2]
+    with database.system() as connection:
+        issued = use_link(connection, code)
+        assert issued is not None and (issued.person, issued.team_id) == ("ada", acme)
+        held = check_access(connection, issued.access)
+        assert held is not None and held.role == "viewer"
+        assert use_link(connection, code) is None
+    penstock("open", "--user", "ada", "--role", "admin", "--team", "acme", "--print", code=2)
+    for address in ("ftp://x", "x", "https://", "https://x?y"):
+        penstock("open", "--print", "--address", address, code=2)
+    own = penstock("open", "--print", "--json")
+    assert own["role"] == "operator"
+    [entry] = [one for one in penstock("audit", "--json") if one["action"] == "session.link"]
+    assert (entry["actor_kind"], entry["subject"]) == ("cli", own["person"]) and "psl_" not in str(entry)

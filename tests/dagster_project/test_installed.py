@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("core", "gateway", "sandbox", "assets", "sensors", "dagster_project")
+ROOMS = ("core", "threads", "gateway", "sandbox", "assets", "sensors", "dagster_project")
 
 
 @pytest.fixture(scope="module")

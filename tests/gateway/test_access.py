@@ -158,9 +158,18 @@ def test_the_gateway_follows_its_openapi_document(
         _check(operation, authorised)
 
 
+MORE_THAN_A_SCHEMA = {
+    ("get", "/tasks"),
+    ("get", "/threads"),
+    ("post", "/sync/push"),
+    ("put", "/threads/{thread_id}/sharing"),
+    ("put", "/threads/{thread_id}/blobs/{sha256}"),
+}
+"""What the document cannot say: a cursor is one of this gateway, numbers have no gap, a digest is that of the body."""
+
+
 def _check(operation: Any, headers: dict[str, str]) -> None:
-    # What a cursor holds is no business of its reader, so the document cannot say which ones are valid.
-    excluded = [positive_data_acceptance] if (operation.method, operation.path) == ("get", "/tasks") else []
+    excluded = [positive_data_acceptance] if (operation.method, operation.path) in MORE_THAN_A_SCHEMA else []
 
     @bounded(max_examples=25, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
     @given(case=operation.as_strategy())

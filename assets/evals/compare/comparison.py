@@ -13,6 +13,7 @@ import numpy as np
 from assets.evals.runs.early_stop import read_decision
 from assets.evals.runs.results import RunRecord
 from assets.evals.runs.store import ResultStore
+from assets.evals.runs.subject import CaseOutcome
 from core.statistics import (
     Effect,
     MetricSpec,
@@ -43,14 +44,16 @@ class NotComparable(ValueError):
 
 @dataclass(frozen=True)
 class Side:
-    """One run in a comparison. `rows` counts its results, `infrastructure` those lost; `flaky` are cases whose repeats
-    ended differently; `load` is the mean load per core (1.0: all cores busy), None if it was not measured."""
+    """One run in a comparison. `rows` counts its results, `infrastructure` those lost; `absent` are cases that its
+    machine could not run; `flaky` are cases whose repeats ended differently; `load` is the mean load per core (1.0: all
+    cores busy), None if it was not measured."""
 
     record: RunRecord
     rows: int
     infrastructure: int
     flaky: tuple[str, ...]
     load: float | None = None
+    absent: tuple[str, ...] = ()
 
     @property
     def expected(self) -> int:
@@ -127,7 +130,8 @@ def compare_runs(
     count, labels = pairs.height, pairs["cluster"].to_numpy() if pairs.height else np.array([], dtype=str)
     effects = [paired_effect(spec, pairs, seed) for spec in specs]
     judged, verdict, reason = conclude(effects)
-    missing = max(0, max(baseline.cases, candidate.cases) - count)
+    # What neither machine can run is not part of the comparison.
+    missing = max(0, max(baseline.cases, candidate.cases) - count - len(set(sides[0].absent) & set(sides[1].absent)))
     remarks, why = _doubts(sides, specs, count, missing)
     if across_versions and baseline.set_sha256 != candidate.set_sha256:
         why = (
@@ -189,9 +193,15 @@ def _side(record: RunRecord, rows: "polars.DataFrame") -> Side:
     ends = rows.drop_nulls("success").group_by("case").agg(pl.col("success").n_unique().alias("ends"))
     flaky = tuple(sorted(ends.filter(pl.col("ends") > 1)["case"].to_list()))
     load = rows["load"].mean() if "load" in rows.columns else None
+    unrun = rows.filter(pl.col("outcome") == str(CaseOutcome.NOT_RUNNABLE))
     return Side(
-        record, rows.height, int(rows["success"].null_count()), flaky, load if isinstance(load, float) else None
-    )  # fmt: skip
+        record,
+        rows.height,
+        int(rows["success"].null_count()) - unrun.height,
+        flaky,
+        load if isinstance(load, float) else None,
+        tuple(sorted(set(unrun["case"].to_list()))),
+    )
 
 
 def _doubts(
@@ -202,6 +212,8 @@ def _doubts(
     for role, side in zip(("baseline", "candidate"), sides, strict=True):
         if side.infrastructure:
             remarks.append(f"{side.infrastructure} results of the {role} were lost to infrastructure and are left out")
+        if side.absent:
+            remarks.append(f"{len(side.absent)} cases could not be run on the {role}'s machine and are left out")
         if side.rows < side.expected:
             remarks.append(f"the {role}'s run is incomplete: {side.rows} of {side.expected} results")
         if side.flaky:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from assets.evals.sets.repair import python_environment
+from assets.evals.sets.suite_runs import python_environment
 from sandbox.protocol import CommandResult, Limits, Sandbox, SandboxUnavailable, Session
 
 _FOLDERS = frozenset({"test", "tests", "testsuite"})

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from assets.evals.sets.repair import python_environment
+from assets.evals.sets.suite_runs import python_environment
 from sandbox.protocol import Limits, Sandbox, SandboxUnavailable
 
 from .released_tests import read_record

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from assets.evals.runs.results import METRICS, RunRecord
 from assets.evals.runs.store import ResultStore
+from assets.evals.runs.subject import CaseOutcome
 from core.statistics import Interval, design_effect, kish_size, wilson
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class RunSummary:
     record: RunRecord
     results: int
     infrastructure: int
+    not_runnable: int
     cases: int
     success: float | None
     interval: Interval | None
@@ -45,6 +47,7 @@ def summarise(store: ResultStore, record: RunRecord) -> RunSummary:
     learnt = rows.drop_nulls("success").with_columns(pl.col("success").cast(pl.Float64))
     cases = learnt.group_by("case").agg(pl.col("success").mean(), pl.col("success").n_unique().alias("ends"))
     outcomes = rows.group_by("outcome").len().sort("outcome")
+    absent = rows.filter(pl.col("outcome") == str(CaseOutcome.NOT_RUNNABLE)).height
     rate, interval = None, None
     if cases.height:
         rate = float(cases["success"].sum()) / cases.height
@@ -54,7 +57,8 @@ def summarise(store: ResultStore, record: RunRecord) -> RunSummary:
     return RunSummary(
         record=record,
         results=rows.height,
-        infrastructure=int(rows["success"].null_count()),
+        infrastructure=int(rows["success"].null_count()) - absent,
+        not_runnable=absent,
         cases=cases.height,
         success=rate,
         interval=interval,

@@ -27,10 +27,11 @@ CHECKS = {
 
 NAMED = 3
 OUTCOMES = tuple(str(outcome) for outcome in CaseOutcome)
+SILENT = tuple(str(outcome) for outcome in CaseOutcome if outcome.silent)
 
 
 class Result(NamedTuple):
-    """The facts of one stored result. `learnt` is false if it was lost to infrastructure; `least_metric` is its
+    """The facts of one stored result. `learnt` is false if it says nothing about the subject; `least_metric` is its
     smallest metric, where one that is not finite counts as -1."""
 
     case: str
@@ -97,7 +98,7 @@ def _row(row: dict[str, Any], known: frozenset[str] | None, repeats: int) -> Res
     values = [row[name] for name in METRICS if row[name] is not None]
     least = min((value if math.isfinite(value) else -1.0 for value in values), default=0.0)
     planned = (known is None or row["case"] in known) and 0 <= row["repeat"] < repeats
-    learnt = row["outcome"] != CaseOutcome.INFRASTRUCTURE
+    learnt = row["outcome"] not in SILENT
     has = row["success"] is not None
     return Result(
         row["case"], row["repeat"], planned, row["outcome"], learnt, has, least, row["tries"], row["ended"] or ""

@@ -21,7 +21,7 @@ from .early_stop import EarlyStop
 from .result_rows import lost_row, result_row
 from .results import SUBJECT_NAME, ResultRow, RunRecord
 from .store import RUN_NAME, Journal, ResultStore, StoreError
-from .subject import Attempt, CaseOutcome, InfrastructureFailure, Subject, identity_digest, seed_for
+from .subject import Attempt, CaseOutcome, InfrastructureFailure, NotRunnable, Subject, identity_digest, seed_for
 from .threads import Threads
 
 SYNC_SECONDS = 1.0
@@ -54,13 +54,15 @@ class RunLimits:
 
 @dataclass(frozen=True)
 class RunState:
-    """The live counts of a run, reported after every case. `stopped` is why it ended before its last case."""
+    """The live counts of a run, reported after every case. `not_runnable` cases say nothing about the subject and lack
+    something on this machine; `stopped` is why the run ended before its last case."""
 
     total: int
     done: int = 0
     succeeded: int = 0
     failed: int = 0
     infrastructure: int = 0
+    not_runnable: int = 0
     retried: int = 0
     resumed: int = 0
     tokens: float = 0.0
@@ -232,19 +234,21 @@ class _Work:
         self.counted[row.key] = row
         if self.watch is not None and self.found_early is None:
             self.found_early = self.watch(row)
-        state, lost = self.state, row.success is None
-        self.broken = self.broken + 1 if lost else (self.broken if resumed else 0)
+        absent = row.outcome == CaseOutcome.NOT_RUNNABLE
+        state, lost = self.state, row.success is None and not absent
+        self.broken = self.broken + 1 if lost else (self.broken if resumed or absent else 0)
         self.state = replace(
             state,
             done=state.done + 1,
             succeeded=state.succeeded + (row.success is True),
             failed=state.failed + (row.success is False),
             infrastructure=state.infrastructure + lost,
+            not_runnable=state.not_runnable + absent,
             retried=state.retried + (row.tries - 1),
             resumed=state.resumed + resumed,
             tokens=state.tokens + row.metrics.get("tokens", 0.0),
             cost=state.cost + row.metrics.get("cost", 0.0),
-            last=f"{row.case}: {row.outcome}" + (f", {row.summary}" if lost else ""),
+            last=f"{row.case}: {row.outcome}" + (f", {row.summary}" if lost or absent else ""),
         )
 
     def _attempt(self, case: Case, repeat: int) -> ResultRow:
@@ -258,6 +262,8 @@ class _Work:
             try:
                 found = self.subject.solve(attempt)
                 return result_row(attempt, found, time.monotonic() - began, tries)
+            except NotRunnable as error:
+                return lost_row(attempt, CaseOutcome.NOT_RUNNABLE, str(error), tries)
             except InfrastructureFailure as error:
                 lost = lost_row(attempt, CaseOutcome.INFRASTRUCTURE, str(error), tries)
             except Exception as error:

@@ -19,6 +19,11 @@ class InfrastructureFailure(RuntimeError):
     """Sandbox, server, disk or network failed, not the subject."""
 
 
+class NotRunnable(RuntimeError):
+    """This machine lacks what a case needs, such as a compiler; the message says what, and how to get it. A retry would
+    not help, and the other cases of the run are not affected."""
+
+
 class SubjectCannotStart(RuntimeError):
     """The subject cannot be used on this machine; the message says what is missing."""
 
@@ -41,6 +46,13 @@ class CaseOutcome(StrEnum):
     """The subject raised an exception."""
     INFRASTRUCTURE = "infrastructure"
     """The infrastructure failed, so the run says nothing about the subject."""
+    NOT_RUNNABLE = "not runnable"
+    """The case cannot be run on this machine, so the run says nothing about the subject."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether it says nothing about the subject, so that there is no success."""
+        return self in (CaseOutcome.INFRASTRUCTURE, CaseOutcome.NOT_RUNNABLE)
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,7 @@ class Subject(Protocol):
         """Prepares for a run. Raises `SubjectCannotStart`."""
 
     def solve(self, attempt: Attempt) -> CaseResult:
-        """Raises `InfrastructureFailure` if something other than the subject failed."""
+        """Raises `InfrastructureFailure` if something other than the subject failed, and `NotRunnable`."""
 
 
 def identity_digest(identity: Mapping[str, str]) -> str:

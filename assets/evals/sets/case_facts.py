@@ -19,12 +19,12 @@ from .near_duplicates import near_duplicates
 from .plain import PlainCase
 from .released import ReleasedCase
 from .repair import RepairCase, apply, quoted_line
+from .test_names import is_case_test, mentioned, names_in
 
 MAX_READ = 4 << 20
 """Bytes of one file; a larger file is compared by its size alone."""
 
 _TOUCHED = re.compile(r"^(?:---|\+\+\+) (?:[ab]/)?([^\t\n]+)", re.MULTILINE)
-_TEST_NAME = re.compile(r"^\s*(?:async\s+)?def (test\w+)", re.MULTILINE)
 _HISTORY = (b"# v2 git bundle", b"# v3 git bundle", b"PACK\x00\x00\x00")
 
 
@@ -90,17 +90,17 @@ def _facts(case: Case, near: str) -> CaseFacts:
 
 def _repair_facts(case: RepairCase, base: dict[str, str]) -> CaseFacts:
     files = {path.relative_to(case.repo).as_posix(): _read(path) for path in _files(case.repo)}
-    tests = [path for path in _files(case.heldback) if path.name.startswith("test") and path.suffix == ".py"]
+    language = case.fields.language
+    tests = [p for p in _files(case.heldback) if is_case_test(language, p.relative_to(case.heldback).as_posix())]
     fixed = _fixed_files(case)
     hidden = {_hash(content) for content in (fixed or {}).values()}
     hidden |= {_hash(_read(path)) for path in tests if path.stat().st_size}
     # Two cases may share a repository, but not both repository and issue.
     parts = [_hash(case.issue.encode()), *(f"{name} {_hash(content)}" for name, content in sorted(files.items()))]
-    names = {name for path in tests for name in _TEST_NAME.findall(_read(path).decode(errors="replace"))}
+    names = {name for path in tests for name in names_in(language, _read(path).decode(errors="replace"))}
     # Names that the solver can see anyway reveal nothing.
-    known = {name for content in files.values() for name in _TEST_NAME.findall(content.decode(errors="replace"))}
+    known = {name for content in files.values() for name in names_in(language, content.decode(errors="replace"))}
     known |= {Path(name).stem for name in files}
-    words = set(re.findall(r"\w+", case.issue))
     return CaseFacts(
         content=hashlib.sha256("\n".join(parts).encode()).hexdigest(),
         missing=", ".join(_missing(case, tests, fixed)),
@@ -108,7 +108,7 @@ def _repair_facts(case: RepairCase, base: dict[str, str]) -> CaseFacts:
         history=_history(case.repo, files),
         fix_object=_first(name for name, content in files.items() if content and _hash(content) in hidden),
         quoted_fix=quoted_line(case.issue, case.fix)[:200],
-        quoted_test=_first(sorted(words & (names - known))),
+        quoted_test=_first(mentioned(names - known, case.issue)),
         shown_test=_first(
             name for name in (path.relative_to(case.heldback).as_posix() for path in tests) if name in files
         ),

@@ -111,7 +111,12 @@ def _repair_cases(root: Path) -> list[Case]:
             case.id,
             case.fields.split,
             case.fields.cluster,
-            {"family": case.fields.family, "bug_class": case.fields.bug_class, "expected": case.fields.expected},
+            {
+                "language": case.fields.language,
+                "family": case.fields.family,
+                "bug_class": case.fields.bug_class,
+                "expected": case.fields.expected,
+            },
             case,
         )
         for case in load_cases(root)

@@ -21,8 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from core.git import GitError
 from sandbox.protocol import Sandbox
 
-from .repair import SuiteRun, apply, run_tests
+from .repair import apply
 from .set_files import EvalSetError, parse, read_text
+from .suite_runs import SuiteRun, run_tests
 
 PROJECTS = "projects"
 HELD_BACK = ("python", "later_checks.py")

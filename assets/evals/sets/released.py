@@ -28,8 +28,9 @@ from assets.evals.harvest.released_tests import (
 from assets.evals.harvest.releases import NAME, VERSION, fetch_archive, unpack
 from sandbox.protocol import Sandbox
 
-from .repair import CaseFields, RepairCase, Split, checkout, judge_patch, quoted_line, run_tests
+from .repair import CaseFields, RepairCase, Split, checkout, judge_patch, quoted_line
 from .set_files import EvalSetError, parse, read_text
+from .suite_runs import run_tests
 
 PARTS = frozenset({"case.json", "issue.md"})
 ALWAYS_INSTALLED = frozenset({"typing_extensions"})

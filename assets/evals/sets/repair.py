@@ -1,8 +1,8 @@
 """Sets of repair cases: what a case is, reading a set, and judging a patch by tests that its author never saw.
 
 A case is a folder with `repo/` (what the solver receives), `heldback/` (tests that are copied over the repository only
-once a patch exists), `issue.md`, `fix.patch` and `case.json`. All code of a case runs in the sandbox. Not for solving
-cases.
+once a patch exists), `issue.md`, `fix.patch`, `case.json` and, where there is one, `wrong.patch`. All code of a case
+runs in the sandbox. Not for solving cases.
 """
 
 import contextlib
@@ -18,9 +18,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.git import command
-from sandbox.protocol import Environment, Limits, Sandbox
+from sandbox.protocol import Sandbox
 
 from .set_files import EvalSetError, parse, read_text
+from .suite_runs import SuiteRun, run_native_tests, run_tests
 
 Split = Literal["dev", "check"]
 SPLITS: tuple[Split, ...] = ("dev", "check")
@@ -42,10 +43,12 @@ class CaseFields(BaseModel):
     """Cases of one project share a cluster; a cluster may have cases in both splits."""
     expected: Literal["resolved", "unresolved"]
     """`unresolved` if no small edit is a right fix, so that the right answer is to publish none."""
-    runner: Literal["pytest", "unittest"]
+    language: Literal["python", "go", "javascript"] = "python"
+    runner: Literal["pytest", "unittest", "go test", "node:test"]
     layout: Literal["flat", "src"]
     test: tuple[str, ...] = Field(min_length=1)
-    """The command that runs the visible tests in the repository's root; `python` means the sandbox's interpreter."""
+    """The command that runs the visible tests in the repository's root; `python` means the sandbox's interpreter,
+    `go` and `node` those of this machine."""
     heldback: tuple[str, ...] = Field(min_length=1)
     """The command that runs the held-back tests once they are copied over the repository."""
     tags: tuple[str, ...] = ()
@@ -54,12 +57,14 @@ class CaseFields(BaseModel):
 
 @dataclass(frozen=True)
 class RepairCase:
-    """One case. `folder` holds its files; `fields` is its `case.json`, `issue` and `fix` are the texts of its files."""
+    """One case. `folder` holds its files; `fields` is its `case.json`, `issue` and `fix` are the texts of its files.
+    `wrong` is a patch that the visible tests accept and the held-back ones refuse, where the case has one."""
 
     folder: Path
     fields: CaseFields
     issue: str
     fix: str
+    wrong: str | None = None
 
     @property
     def id(self) -> str:
@@ -80,16 +85,6 @@ class RepairCase:
     @property
     def heldback(self) -> Path:
         return self.folder / "heldback"
-
-
-@dataclass(frozen=True)
-class SuiteRun:
-    """One run of a case's tests. `passed` is by exit code; `tail` is the end of what was printed."""
-
-    passed: bool
-    seconds: float
-    limit: str | None
-    tail: str
 
 
 @dataclass(frozen=True)
@@ -129,7 +124,8 @@ def load_case(folder: Path) -> RepairCase:
     fields = parse(CaseFields, read_text(path), str(path))
     if fields.id != folder.name:
         raise EvalSetError(f"{path}: id {fields.id!r} is not the folder's name")
-    return RepairCase(folder, fields, read_text(folder / "issue.md"), read_text(folder / "fix.patch"))
+    wrong = read_text(folder / "wrong.patch") if (folder / "wrong.patch").exists() else None
+    return RepairCase(folder, fields, read_text(folder / "issue.md"), read_text(folder / "fix.patch"), wrong)
 
 
 def schema() -> str:
@@ -169,52 +165,35 @@ def apply(root: Path, patch: str) -> None:
     command.run(arguments, purpose="apply a patch", where=root, env=environment, data=patch.encode())
 
 
-def python_environment(root: Path, pytest_options: str = "") -> tuple[Environment, str]:
-    """A copy of `root` with this Python, in which tests run repeatably and without pytest's plugins, and the path of
-    its interpreter."""
-    from sandbox.python import python_runtime
-
-    runtime = python_runtime()
-    variables = {
-        **runtime.variables,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTEST_ADDOPTS": f"-p no:cacheprovider {pytest_options}".strip(),
-    }
-    return Environment(root, runtime.mounts, variables), runtime.executable
+def run_suite(case: RepairCase, root: Path, argv: tuple[str, ...], sandbox: Sandbox, cache: Path | None) -> SuiteRun:
+    """Runs a test command of a case on a copy of `root`. Raises `CaseNotRunnable` and `SandboxUnavailable`."""
+    if case.fields.language == "python":
+        return run_tests(root, argv, sandbox)
+    return run_native_tests(case.fields.language, root, argv, sandbox, cache)
 
 
-def run_tests(root: Path, argv: tuple[str, ...], sandbox: Sandbox, wall_seconds: float = 30.0) -> SuiteRun:
-    """Runs a test command on a copy of `root` in its own sandbox session. Raises `SandboxUnavailable`."""
-    environment, python = python_environment(root)
-    limits = Limits(wall_seconds=wall_seconds, cpu_seconds=wall_seconds)
-    with sandbox.open(environment, limits) as session:
-        done = session.run([python if word == "python" else word for word in argv], limits=limits)
-    tail = (done.stdout + done.stderr)[-2000:].decode(errors="replace")
-    return SuiteRun(done.exit_code == 0, done.wall_seconds, str(done.limit) if done.limit else None, tail)
-
-
-def judge_patch(case: RepairCase, patch: str, sandbox: Sandbox) -> Judgement:
-    """Runs the visible and the held-back tests on the patched repository, each in a fresh sandbox session. Raises
-    `SandboxUnavailable`."""
+def judge_patch(case: RepairCase, patch: str, sandbox: Sandbox, cache: Path | None = None) -> Judgement:
+    """Runs the visible and the held-back tests on the patched repository, each in a fresh sandbox session. `cache` is
+    Penstock's, for toolchains of other languages than Python. Raises `CaseNotRunnable` and `SandboxUnavailable`."""
     try:
         with checkout(case, patch) as root:
-            visible = run_tests(root, case.fields.test, sandbox)
+            visible = run_suite(case, root, case.fields.test, sandbox, cache)
         with checkout(case, patch, heldback=True) as root:
-            heldback = run_tests(root, case.fields.heldback, sandbox)
+            heldback = run_suite(case, root, case.fields.heldback, sandbox, cache)
     except command.GitError:
         return Judgement(False, None, None)
     return Judgement(True, visible, heldback)
 
 
-def check_case(case: RepairCase, sandbox: Sandbox) -> list[str]:
-    """What is wrong with a case; empty if it is sound. Both suites must fail before the fix and pass with it."""
+def check_case(case: RepairCase, sandbox: Sandbox, cache: Path | None = None) -> list[str]:
+    """What is wrong with a case; empty if it is sound. Both suites must fail before the fix and pass with it, and the
+    wrong patch, if there is one, must please the visible tests alone. Raises `CaseNotRunnable` and
+    `SandboxUnavailable`."""
     with checkout(case) as root:
-        before = run_tests(root, case.fields.test, sandbox)
+        before = run_suite(case, root, case.fields.test, sandbox, cache)
     with checkout(case, heldback=True) as root:
-        heldback_before = run_tests(root, case.fields.heldback, sandbox)
-    after = judge_patch(case, case.fix, sandbox)
+        heldback_before = run_suite(case, root, case.fields.heldback, sandbox, cache)
+    after = judge_patch(case, case.fix, sandbox, cache)
     problems = []
     if before.passed:
         problems.append("the visible tests pass without the fix")
@@ -225,4 +204,16 @@ def check_case(case: RepairCase, sandbox: Sandbox) -> list[str]:
     for name, run in (("visible", after.visible), ("held-back", after.heldback)):
         if run is not None and not run.passed:
             problems.append(f"the {name} tests fail with the fix: {run.tail[-300:].strip()}")
-    return problems
+    return [*problems, *_check_wrong(case, sandbox, cache)]
+
+
+def _check_wrong(case: RepairCase, sandbox: Sandbox, cache: Path | None) -> Iterator[str]:
+    if case.wrong is None:
+        return
+    judged = judge_patch(case, case.wrong, sandbox, cache)
+    if not judged.applies:
+        yield "wrong.patch does not apply"
+    elif judged.visible is not None and not judged.visible.passed:
+        yield f"the visible tests fail with wrong.patch: {judged.visible.tail[-300:].strip()}"
+    elif judged.correct:
+        yield "the held-back tests pass with wrong.patch"

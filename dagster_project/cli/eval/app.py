@@ -2,7 +2,7 @@
 
 import typer
 
-from dagster_project.cli.eval import defaults, harvest, released, reports, runs, sets, trend
+from dagster_project.cli.eval import cases, defaults, harvest, released, reports, runs, sets, trend
 
 evals = typer.Typer(
     name="eval", help="Regression evals: run sets of tasks, and compare a candidate with a baseline.",
@@ -11,6 +11,7 @@ evals = typer.Typer(
 evals.command("sets")(sets.sets)
 evals.command("seal")(sets.seal_set)
 evals.command("add")(sets.add)
+evals.command("check-cases")(cases.check_cases)
 evals.command("harvest")(harvest.harvest_case)
 evals.command("find-fixes")(released.find_fixes)
 evals.command("check-fixes")(released.check_fixes)

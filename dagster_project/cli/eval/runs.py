@@ -3,17 +3,19 @@
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.counts import counted
 from dagster_project.cli.eval.errors import SetName, user_errors
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
 from dagster_project.eval_places import code_commit, find_set, result_store
 
 if TYPE_CHECKING:
+    from assets.evals.runs.results import ResultRow
     from assets.evals.runs.runner import RunState
 
 FLAKY_NAMED = 10
@@ -46,6 +48,9 @@ def run(
     max_cost: Annotated[float | None, typer.Option(min=0, help="Limit of the total cost.")] = None,
     stop_early: Annotated[
         str | None, typer.Option(help="A baseline's run or subject: stop once success is certainly worse than its.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Print results by this stratum: language, family or bug_class of a repair set.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -84,7 +89,8 @@ def run(
     summary = {
         "run": record.run, "set": found.name, "version": found.version, "subject": tested.name, "total": state.total,
         "done": state.done, "succeeded": state.succeeded, "failed": state.failed,
-        "infrastructure": state.infrastructure, "resumed": state.resumed, "retried": state.retried,
+        "infrastructure": state.infrastructure, "not_runnable": state.not_runnable, "resumed": state.resumed,
+        "retried": state.retried,
         "flaky": list(state.flaky), "stopped": state.stopped, "complete": state.complete,
         "drifted": drift.drifted if drift else None,
     }  # fmt: skip
@@ -96,6 +102,9 @@ def run(
         if state.flaky:
             more = f" and {len(state.flaky) - FLAKY_NAMED} more" if len(state.flaky) > FLAKY_NAMED else ""
             line(f"flaky: {', '.join(state.flaky[:FLAKY_NAMED])}{more}")
+        rows = store.rows(record.run)
+        _print_strata(rows, by)
+        _print_not_runnable(rows)
         line(f"run: {record.run}")
         if drift is not None and drift.drifted:
             line(f"DRIFTED since {drift.before.run if drift.before else 'before'}: {drift.sentence}")
@@ -103,6 +112,34 @@ def run(
         why = state.stopped or "results are missing"
         note(f"penstock: {why}; {_resume(name, subject, record.run)}")
         raise typer.Exit(1)
+
+
+def _print_strata(rows: "Sequence[ResultRow]", by: str | None) -> None:
+    """A table of the results by one stratum, by default the language and the family of a repair set."""
+    from assets.evals.report.by_stratum import by_stratum
+
+    for name in (by,) if by else ("language", "family"):
+        found = by_stratum(rows, name)
+        if len(found) < 2 and not by:
+            continue
+        table(
+            [name, "cases", "resolved", "patches", "correct", "candidates", "seconds"],
+            [[one.value, one.cases, one.resolved, one.patches, one.correct, one.candidates, f"{one.seconds:.1f}"]
+             for one in found],
+            empty=f"No result has the stratum {name!r}.",
+        )  # fmt: skip
+
+
+def _print_not_runnable(rows: "Sequence[ResultRow]") -> None:
+    """Each reason for which cases could not be run on this machine, once."""
+    from assets.evals.runs.subject import CaseOutcome
+
+    why: dict[str, int] = {}
+    for row in rows:
+        if row.outcome == CaseOutcome.NOT_RUNNABLE:
+            why[row.summary] = why.get(row.summary, 0) + 1
+    for reason, count in why.items():
+        line(f"not runnable here: {counted(count, 'case')}. {reason}")
 
 
 def _subject(subject: str | None, engine: str | None) -> str:
@@ -137,6 +174,7 @@ class _Live:
         self._shown_at = now
         counts = f"{state.done}/{state.total} done, {state.succeeded} succeeded, {state.failed} failed"
         counts += f", {state.infrastructure} lost" if state.infrastructure else ""
+        counts += f", {state.not_runnable} not runnable here" if state.not_runnable else ""
         counts += f", {state.resumed} resumed" if state.resumed else ""
         if counts == self._shown:
             return

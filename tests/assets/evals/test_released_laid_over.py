@@ -7,7 +7,8 @@ import pytest
 from assets.evals.harvest import releases
 from assets.evals.sets.released import Release, ReleasedCase, load_released
 from assets.evals.sets.released_laid_over import find_later, open_laid_over, open_later, same_code
-from assets.evals.sets.repair import RepairCase, checkout, run_tests
+from assets.evals.sets.repair import RepairCase, checkout
+from assets.evals.sets.suite_runs import run_tests
 from core.git.command import GitError
 from sandbox.protocol import Sandbox
 from tests.assets.evals.released_sdists import AFTER, WRONG, Registry, case_of, write_case

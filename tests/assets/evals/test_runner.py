@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from assets.evals.compare.comparison import compare_runs
+from assets.evals.report.summary import summarise
 from assets.evals.runs.early_stop import EarlyStop
+from assets.evals.runs.result_checks import check_results
 from assets.evals.runs.runner import RunLimits, planned_order, run_set
 from assets.evals.runs.store import ResultStore, StoreError
 from assets.evals.runs.subject import (
@@ -20,6 +22,7 @@ from assets.evals.runs.subject import (
     CaseOutcome,
     CaseResult,
     InfrastructureFailure,
+    NotRunnable,
     SubjectCannotStart,
     seed_for,
 )
@@ -128,6 +131,38 @@ def test_infrastructure_that_is_down_ends_the_run(store: ResultStore, found: Eva
     assert state.done == QUICK.broken_in_a_row
     assert "5 infrastructure failures in a row" in str(state.stopped)
     assert "server down" in str(state.stopped)
+
+
+def test_cases_that_this_machine_cannot_run_are_neither_failures_nor_losses(store: ResultStore, found: EvalSet) -> None:
+    def subject(name: str) -> Odd:
+        lacking = {f"case_{n:03}": NotRunnable("there is no `go` on this machine") for n in range(12)}
+        one = Odd(**lacking)
+        one.name = name
+        return one
+
+    for name in ("odd", "other"):
+        state = run_set(found, subject(name), store, record_of(found, subject(name)), limits=QUICK)
+        assert (state.succeeded, state.failed, state.infrastructure, state.not_runnable) == (18, 0, 0, 12)
+        assert (state.complete, state.stopped, state.retried) == (True, None, 0)
+    row = store.rows("odd")[0]
+    assert (row.outcome, row.success, row.tries) == ("not runnable", None, 1)
+    assert not check_results(store, store.record("odd"), found).problems
+    summary = summarise(store, store.record("odd"))
+    assert (summary.cases, summary.success, summary.not_runnable, summary.complete) == (18, 1.0, 12, True)
+    compared = compare_runs(store, store.record("odd"), store.record("other"))
+    assert compared.cases == 18
+    assert "lack a result" not in compared.reason
+    assert "12 cases could not be run on the baseline's machine and are left out" in compared.remarks
+
+
+def test_cases_that_only_one_machine_could_run_leave_a_comparison_open(store: ResultStore, found: EvalSet) -> None:
+    whole, partly = Odd(), Odd(**{f"case_{n:03}": NotRunnable("no go") for n in range(12)})
+    partly.name = "partly"
+    for subject in (whole, partly):
+        run_set(found, subject, store, record_of(found, subject), limits=QUICK)
+    compared = compare_runs(store, store.record("odd"), store.record("partly"))
+    assert compared.verdict is Verdict.INCONCLUSIVE
+    assert "12 of 30 cases lack a result on one side" in compared.reason
 
 
 def test_a_subject_that_raises_fails_the_case_and_not_the_run(store: ResultStore, found: EvalSet) -> None:

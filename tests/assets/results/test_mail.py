@@ -15,10 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from assets.results import mail
 from assets.results.mail import Mail
 from assets.results.notices import Notice, Unsent, channel_state
-from core import approvals
+from core import approvals, smtp
 from core.eventlog.postgres import PostgresLog
 from core.events import DEAD_LETTERS, DEFAULT_TEAM, Event
 from core.settings import SettingsError, load_settings
@@ -190,7 +189,7 @@ def test_a_login_is_used_and_its_refusal_shows_no_password(server: SmtpServer) -
 
 
 def test_a_password_is_not_sent_without_tls(server: SmtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mail, "is_loopback", lambda host: False)
+    monkeypatch.setattr(smtp, "is_loopback", lambda host: False)
     server.known = ("me", "hunter2")
     with pytest.raises(Unsent, match="offers no TLS"):
         send(server, notice("x"), "me:hunter2@")

@@ -21,8 +21,9 @@ from dagster_project.operations.retention import kinds
 from tests.core.test_retention import add_ended_task
 
 ANCIENT = datetime.now(UTC) - timedelta(days=500)
-NAMES = ["runs", "events tasks", "events changes", "events outcomes", "events dead-letters", "trajectories",
-         "model requests", "work folders", "index contents", "model archives"]  # fmt: skip
+NAMES = ["runs", "events tasks", "events changes", "events outcomes", "events dead-letters", "events research",
+         "events objects", "trajectories", "model requests", "thread changes", "work folders", "index contents",
+         "model archives"]  # fmt: skip
 
 
 @pytest.fixture

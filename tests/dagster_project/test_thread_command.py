@@ -1,0 +1,49 @@
+"""`penstock thread` with a real gateway, and without."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from core.settings import Settings
+from dagster_project.cli.app import app
+from dagster_project.cli.output import CommandFailed
+from tests.gateway.conftest import credentials, run_gateway, settings
+
+__all__ = ["credentials", "run_gateway", "settings"]
+
+
+@pytest.fixture
+def penstock(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    monkeypatch.setenv("PENSTOCK_HOME", str(settings.home))
+
+    def run(*arguments: str, code: int = 0) -> Any:
+        result = CliRunner().invoke(app, ["thread", *arguments])
+        if isinstance(result.exception, CommandFailed):
+            raise result.exception
+        assert result.exit_code == code, (result.output, result.exception)
+        return json.loads(result.stdout) if "--json" in arguments else result.output
+
+    return run
+
+
+def test_a_thread_from_the_command_line(penstock: Callable[..., Any], run_gateway: Callable[..., Any]) -> None:
+    with run_gateway() as (_, url):
+        at = ("--url", url)
+        thread = penstock("new", "The total is wrong", "--json", *at)["thread"]
+        assert penstock("say", thread[:12], "It adds the tax twice.", "--json", *at)["sent"] is True
+        assert "It adds the tax twice." in penstock("show", thread, *at)
+        assert [one["title"] for one in penstock("list", "--json", *at)] == ["The total is wrong"]
+        secret = penstock("share", thread, "link", "--link", "reader", "--json", *at)["link"]
+        assert len(secret) > 20
+        assert "It adds the tax twice." in penstock("watch", thread, "--timeout", "1", *at)
+        assert penstock("export", thread, *at).startswith("# The total is wrong\n")
+        assert "visibility" in penstock("share", thread, "everybody", *at, code=2)
+        with pytest.raises(CommandFailed, match="no thread begins with"):
+            penstock("show", "ffff", *at)
+    assert penstock("say", thread, "Written on the train", "--json", *at)["sent"] is False
+    assert "Written on the train" in penstock("show", thread, *at)
+    with pytest.raises(CommandFailed, match="needs a connection"):
+        penstock("share", thread, "private", *at)

@@ -1,0 +1,205 @@
+"""Threads over HTTP: the client through a real gateway, attachments, bad input, and who is who."""
+
+import hashlib
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from core.access.audit import Actor
+from core.access.roles import Role
+from core.events import DEFAULT_TEAM
+from gateway.callers import Caller
+from gateway.threads import member_of
+from threads.client.client import ThreadClient
+from threads.client.transport import HttpTransport, Offline, SignedOut, Tokens
+
+TokenFor = Callable[..., dict[str, str]]
+
+
+def _secret(headers: dict[str, str]) -> str:
+    return headers["Authorization"].removeprefix("Bearer ")
+
+
+def _append(thread: str, text: str = "text", **more: Any) -> dict[str, Any]:
+    return {"thread": thread, "kind": "append", "message": str(uuid.uuid4()), "role": "user", "text": text, **more}
+
+
+class Sender:
+    def __init__(self, client: TestClient, headers: dict[str, str]) -> None:
+        self.client, self.headers, self.id, self.last = client, headers, str(uuid.uuid4()), 0
+
+    def push(self, *mutations: dict[str, Any]) -> Any:
+        numbered = [{"id": self.last + place, **one} for place, one in enumerate(mutations, 1)]
+        body = {"protocol": 1, "client": self.id, "mutations": numbered}
+        answer = self.client.post("/sync/push", json=body, headers=self.headers)
+        if answer.status_code == 200:
+            self.last = answer.json()["last_mutation_id"]
+        return answer
+
+    def create(self, **more: Any) -> str:
+        thread = str(uuid.uuid4())
+        assert self.push({"thread": thread, "kind": "create", "title": "A thread", **more}).status_code == 200
+        return thread
+
+
+def test_two_clients_see_what_the_other_writes(serve: Callable[..., Any], token_for: TokenFor, tmp_path: Path) -> None:
+    ann, bob = token_for("operator", "ann"), token_for("viewer", "bob")
+    with serve() as url:
+        transports = [HttpTransport(url, Tokens(_secret(one))) for one in (ann, bob)]
+        with (
+            ThreadClient(tmp_path / "ann.db", transports[0]) as writer,
+            ThreadClient(tmp_path / "bob.db", transports[1]) as reader,
+        ):
+            thread = writer.create("A thread", visibility="team")
+            message = writer.say(thread, "first")
+            while writer.sync.waiting():
+                time.sleep(0.02)
+            reader.open(thread)
+            seen: list[tuple[list[str], float]] = []
+
+            def watch() -> None:
+                for snapshot in reader.observe(thread, seconds=20):
+                    seen.append((snapshot.texts, time.monotonic()))
+                    if snapshot.texts == ["FIRST", "second"]:
+                        return
+
+            watching = threading.Thread(target=watch)
+            watching.start()
+            time.sleep(1)
+            began = time.monotonic()
+            writer.edit(thread, message, "FIRST")
+            writer.say(thread, "second")
+            watching.join()
+            assert seen[0][0] == ["first"] and seen[-1][0] == ["FIRST", "second"]
+            assert seen[-1][1] - began < 3
+            assert (writer.state, writer.report().pushes > 0) == ("online", True)
+            reader.say(thread, "may I?")
+            while reader.sync.waiting():
+                time.sleep(0.02)
+            assert [one.code for one in reader.dead_letters()] == ["role"]
+        for one in transports:
+            one.close()
+
+
+def test_a_refused_token_is_refreshed_once_for_all(serve: Callable[..., Any], token_for: TokenFor) -> None:
+    good = _secret(token_for("operator"))
+    refreshed = []
+
+    def refresh() -> str:
+        time.sleep(0.2)
+        refreshed.append(1)
+        return good
+
+    with serve() as url:
+        transport = HttpTransport(url, Tokens("pst_old", refresh))
+        answers: list[Any] = []
+        callers = [
+            threading.Thread(target=lambda: answers.append(transport.request("GET", "/sync/pull"))) for _ in range(5)
+        ]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        assert len(answers) == 5 and refreshed == [1]
+        over = HttpTransport(url, Tokens("pst_old", lambda: None))
+        for _ in range(2):
+            with pytest.raises(SignedOut):
+                over.request("GET", "/sync/pull")
+        transport.close()
+        over.close()
+    gone = HttpTransport(url, Tokens(good))
+    with pytest.raises(Offline):
+        gone.request("GET", "/sync/pull")
+    gone.close()
+
+
+def test_an_attachment_is_served_to_readers_of_its_thread_only(client: TestClient, token_for: TokenFor) -> None:
+    ann, bob = Sender(client, token_for("operator", "ann")), Sender(client, token_for("admin", "bob"))
+    thread = ann.create()
+    content = b"<script>alert(1)</script>"
+    digest = hashlib.sha256(content).hexdigest()
+    place = f"/threads/{thread}/blobs/{digest}"
+    attach = {"body": {"attachments": [{"sha256": digest, "name": "page.html"}]}}
+    assert ann.push(_append(thread, **attach)).json()["results"][0]["code"] == "attachment"
+    assert client.put(place, content=b"other", headers=ann.headers).json()["field"] == "sha256"
+    html = {"Content-Type": "text/html; charset=utf-8"}
+    assert client.put(place, content=content, headers=ann.headers | html).status_code == 204
+    assert client.put(place, content=content, headers=bob.headers | html).status_code == 404
+    assert ann.push(_append(thread, **attach)).json()["results"][0]["status"] == "applied"
+    found = client.get(place, headers=ann.headers)
+    assert found.content == content and found.headers["content-disposition"] == "attachment"
+    assert (
+        found.headers["x-content-type-options"] == "nosniff" and "sandbox" in found.headers["content-security-policy"]
+    )
+    assert client.get(place, headers=bob.headers).status_code == 404
+    large = b"x" * ((1 << 20) + 1)
+    place = f"/threads/{thread}/blobs/{hashlib.sha256(large).hexdigest()}"
+    assert client.put(place, content=large, headers=ann.headers).status_code == 413
+
+
+def test_bad_pushes_have_clear_answers(client: TestClient, token_for: TokenFor, other_team: Any) -> None:
+    ann = Sender(client, token_for("operator", "ann"))
+    thread = ann.create()
+    good = {"protocol": 1, "client": ann.id, "mutations": [{"id": 2, **_append(thread)}]}
+    cut = client.post(
+        "/sync/push", content=json.dumps(good)[:-20], headers=ann.headers | {"Content-Type": "application/json"}
+    )
+    assert (cut.status_code, cut.json()["code"]) == (400, "malformed")
+    for change, code in (
+        ({"protocol": 0}, "protocol"),
+        ({"client": "x"}, "field"),
+        ({"mutations": []}, "field"),
+        ({"mutations": [{"id": 2, **_append(thread, "\x00")}]}, "field"),
+        ({"mutations": [{"id": 2, **_append(thread, "x" * (256 << 10) + "y")}]}, "field"),
+        ({"mutations": [{"id": 2, **_append(thread)}, {"id": 4, **_append(thread)}]}, "field"),
+        ({"mutations": [{"id": 2, **_append(thread), "seq": 7}]}, "field"),
+        ({"mutations": [{"id": 2, **_append(thread), "role": "tool_result"}]}, "field"),
+        ({"mutations": [{"id": n + 2, **_append(thread)} for n in range(51)]}, "field"),
+    ):
+        answer = client.post("/sync/push", json=good | change, headers=ann.headers)
+        assert (answer.status_code, answer.json()["code"]) == (400, code), (change, answer.text)
+    theirs = Sender(client, other_team[1])
+    assert theirs.push(_append(thread)).json()["results"][0]["code"] == "no-thread"
+    theirs.id = ann.id
+    assert theirs.push(_append(thread)).json()["code"] == "client"
+    assert client.get("/sync/pull", params={"cursor": "99999"}, headers=ann.headers).json()["reset"] is True
+    assert client.get("/sync/pull", params={"cursor": "x'y"}, headers=ann.headers).json()["reset"] is True
+    assert [op["seq"] for op in client.get(f"/threads/{thread}/ops", headers=ann.headers).json()["ops"]] == [1]
+
+
+def test_threads_are_listed_in_pages_newest_first(client: TestClient, token_for: TokenFor) -> None:
+    ann = Sender(client, token_for("operator", "ann"))
+    made = [ann.create() for _ in range(5)]
+    child = ann.create(parent=made[0])
+    found: list[str] = []
+    following = None
+    while True:
+        page = client.get(
+            "/threads", params={"limit": 2} | ({"before": following} if following else {}), headers=ann.headers
+        ).json()
+        found += [one["id"] for one in page["threads"]]
+        following = page["next"]
+        if following is None:
+            break
+    assert found == [child, *reversed(made)]
+    assert [one["id"] for one in client.get(f"/threads/{made[0]}/children", headers=ann.headers).json()["threads"]] == [
+        child
+    ]
+    assert client.get("/threads", params={"before": "x"}, headers=ann.headers).json()["field"] == "before"
+
+
+def test_a_name_that_the_issuer_does_not_vouch_for_is_no_user() -> None:
+    def principal(*actor: Any) -> str:
+        return member_of(Caller(DEFAULT_TEAM, Role.VIEWER, Actor(*actor))).principal
+
+    assert principal("token", "ci", "7", "Ann") == "user:ann"
+    assert principal("token", "ci", "7") == "token:7"
+    assert principal("user", "ann", "subject-1") == "user:ann"
+    assert principal("user", "ann", "ann") == "subject:ann"

@@ -1,0 +1,1 @@
+"""A client of threads that works without a connection: what it shows and what it has to send are in an SQLite file."""
