@@ -96,9 +96,8 @@ def _library() -> Iterator[Path]:
     weights = [1 / (rank + 3) for rank in range(len(words))]
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as place:
         for n in range(DOCUMENTS):
-            parts = [
-                f"# Turbine T{n}\n\nThe output of the turbine T{n} is {100 + n} kW. T{n} was built in {1900 + n % 120}.\n"
-            ]
+            fact = f"The output of the turbine T{n} is {100 + n} kW. T{n} was built in {1900 + n % 120}."
+            parts = [f"# Turbine T{n}\n\n{fact}\n"]
             size = len(parts[0])
             while size < BYTES:
                 sentences = [" ".join(chance.choices(words, weights, k=14)).capitalize() + "." for _ in range(6)]
