@@ -11,6 +11,7 @@ from assets.research import memory
 from assets.research.flow import steps
 from assets.research.flow.steps import StepLost
 from assets.research.flow.work import MOST_TRIES, Workshop, work
+from assets.research.records import Searched, SubQuestion
 from core import tasks
 from core.events import DEFAULT_TEAM, RESEARCH
 
@@ -92,6 +93,21 @@ def test_a_step_of_a_killed_worker_is_done_by_another_and_its_own_result_is_refu
     assert work_off(shop) == ["search:0", "analysis:0", "synthesis:0"]
     with platform.database.team(DEFAULT_TEAM) as connection, pytest.raises(StepLost):
         steps.finish(connection, platform.log, lost, report(platform, question).verdict, 1.0)
+
+
+def test_a_worker_that_was_thought_dead_cannot_finish_what_another_has_taken(
+    platform: Platform, shop: Workshop, asked: object
+) -> None:
+    asked()  # type: ignore[operator]
+    slow = steps.take(platform.database, holder="slow", seconds=30)
+    lapse(platform)
+    other = steps.take(platform.database, holder="other", seconds=30)
+    assert slow is not None and other is not None and other.epoch == slow.epoch + 1
+    done = Searched(sub=SubQuestion.model_validate(slow.body["sub"]), passages=())
+    with platform.database.team(DEFAULT_TEAM) as connection, pytest.raises(StepLost):
+        steps.finish(connection, platform.log, slow, done, 1.0)
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        steps.finish(connection, platform.log, other, done, 1.0)
 
 
 def test_a_step_that_kills_every_worker_ends_as_not_done_and_is_told(
