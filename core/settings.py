@@ -593,6 +593,11 @@ class Settings(BaseSettings):
         default="text",
         description="Format of logs: text, or json with one object per line. The gateway's are always json.",
     )
+    thread_cache_url: SecretStr | None = Field(
+        default=None,
+        description="Valkey or Redis (redis://host:6379/0) in which gateways share pages of threads; each has its own "
+        "cache anyway.",
+    )
     metrics_token: SecretStr | None = Field(
         default=None,
         description="Token that may read the gateway's metrics and nothing else, also while the database is down.",
@@ -615,6 +620,13 @@ class Settings(BaseSettings):
         found = urlsplit(value)
         if found.scheme not in ("http", "https") or not found.hostname or found.username or len(value) > 2000:
             raise ValueError("must be an http or https URL without a user, such as http://127.0.0.1:4318/v1/traces")
+        return value
+
+    @field_validator("thread_cache_url")
+    @classmethod
+    def _is_a_cache(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("redis://", "valkey://")):
+            raise ValueError("must begin with redis:// or valkey://")
         return value
 
     @field_validator("metrics_token")

@@ -19,7 +19,9 @@ from gateway.object_calls import ObjectCalls
 from gateway.rates import RateLimit
 from gateway.scrape import Scraper
 from gateway.team_secrets import TeamWebhooks
+from threads.cache import open_cache
 from threads.service import ThreadService
+from threads.summary import summary_by
 
 WORK_THREADS = 8
 """Requests that use the database simultaneously; further ones wait."""
@@ -62,7 +64,12 @@ class Gateway:
         self.sign_in_limit = RateLimit(SIGN_IN_RATE, SIGN_IN_BURST)
         self.objects = ObjectCalls(settings, self.database)
         self.scraper = Scraper(settings, self.database)
-        self.threads = ThreadService(self.database, self.stopping.is_set)
+        self.threads = ThreadService(
+            self.database,
+            self.stopping.is_set,
+            cache=open_cache(settings.thread_cache_url.get_secret_value() if settings.thread_cache_url else None),
+            summary=summary_by(settings.chat_model, settings.models_folder),
+        )
         self.team_webhooks = TeamWebhooks(settings.secrets_folder, self.database)
         if settings.oidc_issuer is not None:
             self.issuer = Issuer(settings.oidc_issuer, settings.oidc_audience or "")

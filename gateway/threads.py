@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from gateway.callers import Caller
+from gateway.callers import REQUEST_KEY, Caller
 from gateway.paging import read_cursor, write_cursor
 from gateway.problems import Refused, bad_field, documented
 from gateway.state import TheCaller, TheGateway
@@ -25,7 +25,7 @@ WRITES = documented(400, 401, 403, 404, 408, 409, 413, 429, 503)
 Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 
 
-def member_of(caller: Caller) -> Member:
+def member_of(caller: Caller, request: Request | None = None) -> Member:
     """The principal that a caller is in its team's threads. All tokens of a person, and the person at the issuer, are
     one; a token that is nobody's is one of its own. A subject that the issuer gives no name to is not a user of that
     name."""
@@ -37,7 +37,9 @@ def member_of(caller: Caller) -> Member:
         principal = f"user:{person.lower()}"
     else:
         principal = f"token:{actor.id}"
-    return Member(caller.team_id, principal, caller.name, caller.role)
+    told = {"kind": actor.kind, "name": actor.name[:200], "id": actor.id, "person": actor.person}
+    given = str(request.scope.get(REQUEST_KEY, "")) if request is not None else None
+    return Member(caller.team_id, principal, caller.name, caller.role, {**told, "request": given})
 
 
 def _json(text: str) -> Response:
@@ -86,9 +88,9 @@ async def list_threads(
 
 
 @router.post("/threads/join", responses=WRITES)
-async def join(wanted: Join, gateway: TheGateway, caller: TheCaller) -> dict[str, str]:
+async def join(wanted: Join, request: Request, gateway: TheGateway, caller: TheCaller) -> dict[str, str]:
     """Opens a thread by its link."""
-    return {"thread": str(await gateway.threads.join(member_of(caller), wanted.link))}
+    return {"thread": str(await gateway.threads.join(member_of(caller, request), wanted.link))}
 
 
 @router.get("/threads/{thread_id}", responses=READS)
@@ -130,9 +132,11 @@ async def read_messages(
 
 
 @router.put("/threads/{thread_id}/sharing", responses=WRITES)
-async def share(thread_id: uuid.UUID, wanted: Sharing, gateway: TheGateway, caller: TheCaller) -> dict[str, Any]:
+async def share(
+    thread_id: uuid.UUID, wanted: Sharing, request: Request, gateway: TheGateway, caller: TheCaller
+) -> dict[str, Any]:
     """Changes who may see it: compare and set by `acl_epoch`."""
-    return await gateway.threads.share(member_of(caller), thread_id, wanted)
+    return await gateway.threads.share(member_of(caller, request), thread_id, wanted)
 
 
 @router.post("/threads/{thread_id}/turn", responses=WRITES)

@@ -56,9 +56,10 @@ class Attachment(_Strict):
 
 
 class Mention(_Strict):
-    """Lines of a file, counted from 1, at a commit."""
+    """Lines of a file, counted from 1, at a commit; without one, as the context index has it now."""
 
     path: Annotated[Stored, Field(min_length=1, max_length=1000)]
+    source: Annotated[Stored, Field(min_length=1, max_length=200)] | None = None
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{7,64}$")] | None = None
     lines: tuple[Annotated[int, Field(ge=1, le=10**7)], Annotated[int, Field(ge=1, le=10**7)]] | None = None
 

@@ -5,15 +5,17 @@ import hashlib
 import json
 import secrets
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from core.database import Database
+from threads.cache import Cache, CacheUnavailable, Page, open_cache
 from threads.copier import Copier
 from threads.hub import Hub
+from threads.mentions import are_open, resolve
 from threads.merge import merge_text
 from threads.model import LARGEST, MOST_BLOBS, MOST_MESSAGES, PROTOCOL, Push, Sharing, Turn, stored
 from threads.store import Store
@@ -23,6 +25,8 @@ from threads.tasks import copy_trajectory, ensure_thread
 MOST_WAIT = 25.0
 MOST_FEED = 200
 """Changes that one pull answers."""
+CACHED_CHARACTERS = 4096
+"""A shorter last page is read again rather than cached."""
 _MERGES = 8
 """How often an edit is merged again because others edited meanwhile, before both versions are kept."""
 
@@ -49,6 +53,12 @@ class Member:
     principal: str
     name: str
     role: str
+    actor: Mapping[str, str | None] = field(default_factory=dict)
+    """Kind, name, id and person for the audit log, and the request's id."""
+
+    @property
+    def audited(self) -> str:
+        return json.dumps({"kind": "user", "name": self.name, **self.actor})
 
     @property
     def key(self) -> tuple[uuid.UUID, str, str]:
@@ -63,9 +73,17 @@ class ThreadService:
     """Used by one event loop; connects when the first request needs it."""
 
     def __init__(
-        self, database: Database, stopping: Callable[[], bool] = lambda: False, *, most_messages: int = MOST_MESSAGES
+        self,
+        database: Database,
+        stopping: Callable[[], bool] = lambda: False,
+        *,
+        most_messages: int = MOST_MESSAGES,
+        cache: Cache | None = None,
+        summary: Callable[[Sequence[Said]], str] = summarise,
     ) -> None:
         self._database = database
+        self.cache = cache or open_cache(None)
+        self._summary = summary
         self.store = Store(database.url)
         self.copier = Copier(database, stopping)
         self.hub = Hub(self.store, stopping, self.copier.ask)
@@ -81,6 +99,8 @@ class ThreadService:
                 supported=[PROTOCOL],
             )
         waiting = [stored(one) for one in push.mutations]
+        if are_open(waiting):
+            await asyncio.to_thread(resolve, self._database, member.team, waiting)
         results: list[dict[str, Any]] = []
         merged: dict[str, dict[str, Any]] = {}
         tries = 0
@@ -126,9 +146,32 @@ class ThreadService:
                 return str(answer)
 
     async def ops(self, member: Member, thread: uuid.UUID, client: uuid.UUID | None, after: int, most: int) -> str:
-        return await self._read(
-            "SELECT threads_ops(%s, %s, %s, %s, %s, %s, %s)", (*member.key, client, thread, after, most)
+        """A page of ops, as JSON. That the member may read it, and the thread's version, are asked of the database each
+        time; the page itself may come from the cache."""
+        name, key = f"{after}:{most}", str(thread)
+        with suppress(CacheUnavailable):
+            page = await self.cache.get(key, name)
+            if page is not None:
+                values = (*member.key, client, thread)
+                row = await self.store.call(
+                    "SELECT head, acl, last_mutation FROM threads_head(%s, %s, %s, %s, %s)", values
+                )
+                if row[0] is None:
+                    raise _no_thread()
+                if page.whole or page.version == row[0]:
+                    return _ops(thread, row[0], row[1], row[2], page.body.decode())
+        row = await self.store.call(
+            "SELECT head, acl, last_mutation, ops, last_seq FROM threads_ops(%s, %s, %s, %s, %s, %s, %s)",
+            (*member.key, client, thread, after, most),
         )
+        if row[0] is None:
+            raise _no_thread()
+        head, acl, last_mutation, ops, last = row
+        whole = last is not None and last == after + most
+        if whole or len(ops) >= CACHED_CHARACTERS:
+            with suppress(CacheUnavailable):
+                await self.cache.put(key, name, Page(head, whole, ops.encode()))
+        return _ops(thread, head, acl, last_mutation, ops)
 
     async def messages(self, member: Member, thread: uuid.UUID, before: int, most: int) -> str:
         return await self._read("SELECT threads_messages(%s, %s, %s, %s, %s, %s)", (*member.key, thread, before, most))
@@ -154,21 +197,24 @@ class ThreadService:
             digest, role = hashlib.sha256(secret.encode()).digest(), wanted.link.role
             until = datetime.now(UTC) + timedelta(hours=wanted.link.hours)
         row = await self.store.call(
-            "SELECT threads_share(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s)",
+            "SELECT threads_share(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s::jsonb)",
             (
                 *(*member.key, thread, wanted.acl_epoch, wanted.visibility, json.dumps(wanted.grants)),
-                *(digest, role, until),
+                *(digest, role, until, member.audited),
             ),
         )
         answer: dict[str, Any] = row[0]
         if "error" in answer:
             raise _refused(answer)
-        self.hub.wake(member.team)
+        with suppress(CacheUnavailable):
+            await self.cache.forget(str(thread))
         return {**answer, "link": secret} if secret else answer
 
     async def join(self, member: Member, secret: str) -> uuid.UUID:
         digest = hashlib.sha256(secret.encode()).digest()
-        row = await self.store.call("SELECT threads_join(%s, %s, %s, %s)", (*member.key, digest))
+        row = await self.store.call(
+            "SELECT threads_join(%s, %s, %s, %s, %s::jsonb)", (*member.key, digest, member.audited)
+        )
         if row[0] is None:
             raise ThreadError(404, "link", "the link is unknown or has expired")
         found: uuid.UUID = row[0]
@@ -198,7 +244,7 @@ class ThreadService:
                 break
             said = [Said(one["author"], one["role"], one["text"]) for one in page if not one["deleted"]] + said
             before = page[0]["seq"]
-        text = await asyncio.to_thread(summarise, said)
+        text = await asyncio.to_thread(self._summary, said)
         row = await self.store.call(
             "SELECT threads_continue(%s, %s, %s, %s, %s, %s, %s, %s)",
             (member.team, member.principal, member.name, member.role, thread, uuid.uuid4(), uuid.uuid4(), text),
@@ -237,6 +283,7 @@ class ThreadService:
         return row[0], bytes(row[1])
 
     async def close(self) -> None:
+        await self.cache.close()
         await self.hub.close()
         await self.copier.close()
         await self.store.close()
@@ -246,6 +293,11 @@ class ThreadService:
         if row[0] is None:
             raise _no_thread()
         return str(row[0])
+
+
+def _ops(thread: uuid.UUID, head: int, acl: int, last_mutation: int, ops: str) -> str:
+    known = f'"thread": "{thread}", "head": {head}, "acl_epoch": {acl}, "last_mutation_id": {last_mutation}'
+    return f'{{{known}, "ops": {ops}}}'
 
 
 def _refused(answer: dict[str, Any]) -> ThreadError:

@@ -25,6 +25,7 @@ from threads.client.transport import HttpTransport, Tokens
 
 CLIENTS = 8
 SECONDS = 6.0
+PUSHES, PULLS = 300, 500
 LONG = 10_000
 BARE = "an empty endpoint of the same framework"
 
@@ -95,6 +96,32 @@ def _load(acts: list[Callable[[], None]], seconds: float = SECONDS) -> tuple[flo
     return len(times) / (time.perf_counter() - began), times
 
 
+def _paced(acts: list[Callable[[], None]], rate: float, seconds: float = SECONDS) -> list[float]:
+    """Seconds from when each act was due, `rate` a second, whether or not earlier ones were done."""
+    times: list[float] = []
+    failed: list[BaseException] = []
+    began = time.perf_counter() + 0.1
+
+    def work(first: int) -> None:
+        try:
+            for turn in range(first, int(rate * seconds), len(acts)):
+                due = began + turn / rate
+                time.sleep(max(0.0, due - time.perf_counter()))
+                acts[first]()
+                times.append(time.perf_counter() - due)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in range(len(acts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise failed[0]
+    return times
+
+
 def _p95(times: list[float]) -> float:
     return statistics.quantiles(times, n=20)[18]
 
@@ -137,7 +164,8 @@ def measure() -> list[dict[str, Any]]:
             own = [caller.create() for caller in callers]
             acts = [lambda c=c, t=t: c.push([_message(t)]) for c, t in zip(callers, own, strict=True)]
             _load(acts, 1.0)
-            single_rate, single = _load(acts)
+            single_rate, _ = _load(acts)
+            single = _paced(acts, PUSHES)
             batches = [
                 lambda c=c, t=t: c.push([_message(t) for _ in range(50)]) for c, t in zip(callers, own, strict=True)
             ]
@@ -145,26 +173,40 @@ def measure() -> list[dict[str, Any]]:
             shared = callers[0].create()
             batches = [lambda c=c: c.push([_message(shared) for _ in range(50)]) for c in callers[:4]]
             shared_rate, _ = _load(batches, 1.5)
-            cursor = json.loads(callers[0].call("GET", "/sync/pull"))["cursor"]
+            cursor = _caught_up(callers[0])
             place = f"/sync/pull?cursor={cursor}"
-            pull_rate, pulls = _load([lambda c=c: c.call("GET", place) and None for c in callers])
+            unchanged = [lambda c=c: c.call("GET", place) and None for c in callers]
+            pull_rate, _ = _load(unchanged)
+            pulls = _paced(unchanged, PULLS)
             screen = _screen(port, token, home)
             opened, first = _open(port, token, home, Caller(port, token))
         with _empty() as port:
             empties = [Caller(port, token) for _ in range(CLIENTS)]
             body = b'{"nothing": "' + b"x" * 300 + b'"}'
-            bare_rate, bare = _load([lambda c=c: c.call("POST", "/webhooks/github", body) and None for c in empties])
+            nothing = [lambda c=c: c.call("POST", "/webhooks/github", body) and None for c in empties]
+            bare_rate, _ = _load(nothing)
+            bare = _paced(nothing, PULLS)
     return [
         _row("unbatched pushes, many threads", single_rate, "per second", bare_rate),
-        _row("unbatched push, p95", _p95(single) * 1000, "ms", _p95(bare) * 1000),
+        _row(f"unbatched push, p95 at {PUSHES} a second", _p95(single) * 1000, "ms", _p95(bare) * 1000),
         _row("messages in batches of 50, many threads", batch_rate * 50, "per second", bare_rate),
         _row("messages in batches of 50, one thread", shared_rate * 50, "per second", bare_rate),
         _row("unchanged pulls", pull_rate, "per second", bare_rate),
-        _row("unchanged pull, p95", _p95(pulls) * 1000, "ms", _p95(bare) * 1000),
+        _row(f"unchanged pull, p95 at {PULLS} a second", _p95(pulls) * 1000, "ms", _p95(bare) * 1000),
         _row("from one client's write to another's screen, p95", _p95(screen) * 1000, "ms", _p95(bare) * 1000),
         _row(f"a thread of {LONG} messages opens", opened, "seconds", _p95(bare)),
         _row("its first screen", first * 1000, "ms", _p95(bare) * 1000),
     ]
+
+
+def _caught_up(caller: Caller) -> str:
+    """A cursor after which nothing has changed."""
+    cursor = json.loads(caller.call("GET", "/sync/pull"))["cursor"]
+    while True:
+        answer = json.loads(caller.call("GET", f"/sync/pull?cursor={cursor}"))
+        if answer["cursor"] == cursor:
+            return str(cursor)
+        cursor = answer["cursor"]
 
 
 def _ready(port: int, token: str) -> None:

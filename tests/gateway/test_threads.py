@@ -144,6 +144,19 @@ def test_an_attachment_is_served_to_readers_of_its_thread_only(client: TestClien
     assert client.put(place, content=large, headers=ann.headers).status_code == 413
 
 
+def test_who_is_let_in_is_in_the_audit_log(client: TestClient, token_for: TokenFor) -> None:
+    ann = Sender(client, token_for("operator", "ann"))
+    thread = ann.create()
+    sharing = {"acl_epoch": 1, "visibility": "link", "link": {"role": "reader"}}
+    answer = client.put(f"/threads/{thread}/sharing", json=sharing, headers=ann.headers)
+    bob = token_for("viewer", "bob")
+    assert client.post("/threads/join", json={"link": answer.json()["link"]}, headers=bob).json() == {"thread": thread}
+    entries = client.get("/audit", headers=token_for("admin")).json()["entries"]
+    found = {one["action"]: one for one in entries if one["subject"] == thread}
+    assert found["thread.share"]["actor"] == "ann" and "a link for a reader" in found["thread.share"]["detail"]
+    assert found["thread.join"]["actor"] == "bob" and answer.json()["link"] not in str(entries)
+
+
 def test_bad_pushes_have_clear_answers(client: TestClient, token_for: TokenFor, other_team: Any) -> None:
     ann = Sender(client, token_for("operator", "ann"))
     thread = ann.create()

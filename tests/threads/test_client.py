@@ -14,7 +14,9 @@ from pydantic import ValidationError
 from core.events import DEFAULT_TEAM
 from tests.threads.conftest import ANN, BOB, Run
 from tests.threads.transport import DirectTransport
+from threads.affinity import preferred
 from threads.client.client import ThreadClient
+from threads.client.replicas import ReplicatedTransport
 from threads.client.store import MOST_PENDING, ClientStore, QueueFull, StorageFull
 from threads.client.transport import Offline
 from threads.client.writing import enqueue
@@ -164,6 +166,24 @@ def test_what_is_malformed_or_too_much_is_refused_before_it_is_kept(make: MakeCl
         )
     with pytest.raises(QueueFull):
         ann.say(thread, "one too many")
+
+
+def test_a_replica_that_dies_costs_one_retry(make: MakeClient, service: ThreadService, run: Run[Any]) -> None:
+    replicas = {name: DirectTransport(service, run, ANN) for name in ("a", "b", "c")}
+    ann = make(ANN)
+    ann.sync.transport = ReplicatedTransport(replicas)
+    thread = ann.create("A thread")
+    ann.sync.sync()
+    first, second, _ = preferred(thread, replicas)
+    ann.sync.catch_up(thread)
+    replicas[first].fate = lambda path: "request"
+    ann.say(thread, "one replica is dead")
+    ann.sync.sync()
+    ann.sync.catch_up(thread)
+    assert ann.snapshot(thread).texts == ["one replica is dead"]
+    replicas[second].fate = lambda path: "request"
+    with pytest.raises(Offline):
+        ann.sync.catch_up(thread)
 
 
 def _write(path: Path, thread: str, name: str) -> None:

@@ -1,17 +1,23 @@
 """Pushes: order, idempotence, merges, rights and turns, on a real database."""
 
+import asyncio
 import json
+import threading
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core.events import DEFAULT_TEAM
 from tests.threads.conftest import ANN, BOB, EVE, Pusher, Run, member
-from threads.model import Sharing, Turn
+from threads.model import Push, Sharing, Turn
 from threads.retention import DAYS, look, prune
 from threads.service import Member, ThreadError, ThreadService
+from threads.summary import Said, summarise, summary_by
 
 MakePusher = Callable[[Member], Pusher]
 
@@ -153,8 +159,6 @@ def test_a_link_opens_a_thread_until_it_expires(service: ThreadService, run: Run
     assert run(service.join(BOB, secret)) == thread
     start = json.loads(run(service.pull(BOB, None, None)))
     assert start["threads"][0]["role"] == "commenter"
-    import time
-
     time.sleep(0.5)
     with pytest.raises(ThreadError):
         run(service.show(BOB, thread))
@@ -176,8 +180,6 @@ def test_only_the_holder_of_a_turn_writes_as_agent_and_a_lost_one_is_cleaned_up(
     assert said["status"] == "applied"
     with pytest.raises(ThreadError, match="somebody else"):
         run(service.turn(ANN, identity, Turn(action="claim", holder="two")))
-    import time
-
     time.sleep(1.1)
     second = run(service.turn(ANN, identity, Turn(action="claim", holder="two")))
     assert second["epoch"] == first["epoch"] + 1
@@ -191,9 +193,6 @@ def test_only_the_holder_of_a_turn_writes_as_agent_and_a_lost_one_is_cleaned_up(
 
 
 def test_a_long_poll_answers_when_something_changes(service: ThreadService, run: Run[Any], pusher: MakePusher) -> None:
-    import asyncio
-    import time
-
     ann, bob = pusher(ANN), pusher(BOB)
     thread = ann.create(visibility="team")
 
@@ -202,8 +201,6 @@ def test_a_long_poll_answers_when_something_changes(service: ThreadService, run:
         waiting = asyncio.create_task(service.pull(BOB, bob.client, start["cursor"], 20))
         await asyncio.sleep(0.3)
         began = time.monotonic()
-        from threads.model import Push
-
         mutation = {"id": 2, "thread": thread, "kind": "append", "message": uuid.uuid4(), "role": "user", "text": "now"}
         await service.push(ANN, Push.model_validate({"protocol": 1, "client": ann.client, "mutations": [mutation]}))
         return json.loads(await waiting), time.monotonic() - began
@@ -249,3 +246,88 @@ def test_a_client_that_was_away_for_30_days_begins_again_and_keeps_what_it_wrote
     assert json.loads(run(service.pull(BOB, bob.client, start)))["reset"] is True
     followed = json.loads(run(service.pull(BOB, bob.client, middle["cursor"])))
     assert [op["body"]["text"] for op in followed["threads"][0]["ops"]] == ["two"]
+
+
+def test_a_cached_page_is_current_and_only_for_readers(
+    service: ThreadService, run: Run[Any], pusher: MakePusher
+) -> None:
+    ann, bob = pusher(ANN), pusher(BOB)
+    thread = ann.create(visibility="team")
+    identity = uuid.UUID(thread)
+    for number in range(6):
+        ann.say(thread, f"{number}" * 2000)
+    bob_reads = [json.loads(run(service.ops(BOB, identity, bob.client, after, 4)))["ops"] for after in (0, 4, 0, 4)]
+    assert bob_reads[:2] == bob_reads[2:] and [op["seq"] for op in bob_reads[0]] == [1, 2, 3, 4]
+    assert run(service.cache.get(thread, "0:4")).whole and not run(service.cache.get(thread, "4:4")).whole
+    ann.say(thread, "more")
+    assert [op["seq"] for op in json.loads(run(service.ops(BOB, identity, None, 4, 4)))["ops"]] == [5, 6, 7, 8]
+    run(service.share(ANN, identity, Sharing(acl_epoch=1, visibility="private")))
+    json.loads(run(service.ops(ANN, identity, None, 0, 4)))
+    with pytest.raises(ThreadError, match="no such thread"):
+        run(service.ops(BOB, identity, bob.client, 0, 4))
+
+
+def test_hundreds_wait_in_one_process_and_all_are_woken(
+    service: ThreadService, run: Run[Any], pusher: MakePusher
+) -> None:
+    ann = pusher(ANN)
+    thread = ann.create(visibility="team")
+
+    async def course() -> list[str]:
+        start = json.loads(await service.pull(BOB, None, None))["cursor"]
+        waiting = [asyncio.create_task(service.pull(BOB, uuid.uuid4(), start, 25)) for _ in range(300)]
+        await asyncio.sleep(1)
+        threads = threading.active_count()
+        append = {"kind": "append", "message": uuid.uuid4(), "role": "user", "text": "wake up"}
+        mutation = {"id": 2, "thread": thread, **append}
+        await service.push(ANN, Push.model_validate({"protocol": 1, "client": ann.client, "mutations": [mutation]}))
+        answers = await asyncio.wait_for(asyncio.gather(*waiting), 10)
+        assert threads < 20
+        return answers
+
+    answers = run(course())
+    assert all("wake up" in answer for answer in answers)
+
+
+def test_a_mentioned_file_is_found_in_the_context_index(
+    service: ThreadService, run: Run[Any], pusher: MakePusher, database: Any
+) -> None:
+    with database.team(DEFAULT_TEAM) as connection:
+        for name, commit in (("shop", "a" * 40), ("till", "b" * 40)):
+            connection.execute(
+                "INSERT INTO sources (team_id, name, location) VALUES (%s, %s, '/x')", (DEFAULT_TEAM, name)
+            )
+            connection.execute(
+                "INSERT INTO index_versions (team_id, source, version, commit, branch, config, files, chunks, skipped) "
+                "VALUES (%s, %s, 1, %s, 'main', '', 2, 0, 2)",
+                (DEFAULT_TEAM, name, commit),
+            )
+            connection.execute("INSERT INTO source_indexes VALUES (%s, %s, 1)", (DEFAULT_TEAM, name))
+            for path in ("both.py", f"{name}.py"):
+                connection.execute(
+                    "INSERT INTO source_files (team_id, source, path, since, mode, blob, skipped) "
+                    "VALUES (%s, %s, %s, 1, '100644', '', 'test')",
+                    (DEFAULT_TEAM, name, path),
+                )
+    ann = pusher(ANN)
+    thread = ann.create()
+    paths = [{"path": "shop.py", "lines": [3, 9]}, {"path": "both.py"}, {"path": "both.py", "source": "till"}]
+    mentions = [*paths, {"path": "gone.py"}, {"path": "shop.py", "commit": "c" * 40}]
+    ann.say(thread, "look here", body={"mentions": mentions})
+    stored = _ops(service, run, ANN, thread)[-1]["body"]["body"]["mentions"]
+    assert [one.get("commit", "")[:1] for one in stored] == ["a", "", "b", "", "c"]
+    assert stored[0] == {"path": "shop.py", "source": "shop", "commit": "a" * 40, "lines": [3, 9]}
+
+
+def test_a_chat_model_summarises_what_it_can_and_is_done_without(chat_server: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "scripted"
+    folder.mkdir()
+    (folder / "chat.toml").write_text(
+        f'provider = "openai"\nurl = "{chat_server.url}/v1"\nmodel = "scripted"\nretries = 0\n'
+    )
+    said = [Said("ann", "user", "The total is wrong."), Said("bob", "assistant", "It adds the tax twice.")]
+    chat_server.script = lambda asked: chat_server.reply("The tax was added twice.")
+    text = summary_by("scripted", tmp_path)(said)
+    assert text.startswith("The tax was added twice.") and "bob: It adds the tax twice." in text
+    chat_server.always = "503"
+    assert summary_by("scripted", tmp_path)(said) == summary_by(None, tmp_path)(said) == summarise(said)

@@ -4,6 +4,7 @@ Hypothesis chooses the events and shortens a course that fails. `PENSTOCK_TEST_R
 """
 
 import os
+import random
 
 import hypothesis
 import pytest
@@ -19,10 +20,11 @@ from hypothesis.stateful import (
 
 from core.database import Database
 from core.database.embedded import EmbeddedServer
-from tests.threads.world import FATES, NAMES, World
+from tests.threads.world import FATES, NAMES, World, random_step
 
-ROUNDS = int(os.environ.get("PENSTOCK_TEST_ROUNDS", "6"))
+ROUNDS = int(os.environ.get("PENSTOCK_TEST_ROUNDS", "8"))
 STEPS = 40
+LONG_STEPS = 250
 
 devices = st.integers(0, len(NAMES) - 1)
 picks = st.floats(0, 0.999)
@@ -140,3 +142,15 @@ def test_whatever_happens_nothing_is_lost_repeated_or_shown_to_others(database: 
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     run_state_machine_as_test(machine(database, owner_url), settings=bounded)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("seed", range(max(2, ROUNDS // 4)))
+def test_a_long_course_ends_well(database: Database, owner_url: str, seed: int) -> None:
+    world, chance = World(database, owner_url), random.Random(seed)  # noqa: S311
+    try:
+        for _ in range(LONG_STEPS):
+            random_step(world, chance)
+            world.check()
+        world.settle()
+    finally:
+        world.close()

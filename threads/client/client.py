@@ -39,6 +39,7 @@ from threads.replica import Replica, Snapshot
 WATCH_SECONDS = 0.05
 LONG_POLL = 25.0
 _LOCK_SECONDS = 1.0
+CLOSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -216,12 +217,13 @@ class ThreadClient:
             self._threads[0].start()
 
     def close(self) -> None:
-        """Stores what was held back, and stops. What is pending is sent by the next process."""
+        """Stores what was held back, and stops. What is pending is sent by the next process. The answer of a
+        long poll that is under way is dropped."""
         self.flush()
         self._stop.set()
         self._queued.set()
         for thread in self._threads:
-            thread.join(timeout=5)
+            thread.join(timeout=CLOSE_SECONDS)
         if not any(thread.is_alive() for thread in self._threads):
             self.store.close()
 
@@ -234,17 +236,18 @@ class ThreadClient:
         self.state = state
 
     def _run(self) -> None:
+        puller = threading.Thread(target=self._loop, args=(self._pull_once,), name="threads pull", daemon=True)
         while not self._stop.is_set():
             with self.store.syncing() as mine:
                 if mine:
-                    puller = threading.Thread(
-                        target=self._loop, args=(self._pull_once,), name="threads pull", daemon=True
-                    )
                     puller.start()
                     self._loop(self._push_once)
-                    puller.join()
-                    return
+                    break  # another process may go on at once, also while a long poll of this one is under way
             self._stop.wait(_LOCK_SECONDS)
+        if puller.ident is not None:
+            puller.join()
+        if self._stop.is_set():
+            self.store.close()
 
     def _loop(self, step: Callable[[], float]) -> None:
         """Does a step again and again, each time after as many seconds as it says."""
@@ -285,7 +288,7 @@ class ThreadClient:
 
     def _pull_once(self) -> float:
         if self._watched:
-            self.sync.pull(LONG_POLL)
+            self.sync.pull(LONG_POLL, dropped=self._stop.is_set)
             return 0.0
         if self.sync.pull():
             self._activity.note(time.monotonic(), 0.3)

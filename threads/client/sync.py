@@ -109,10 +109,13 @@ class Sync:
                 renumber(db, batch[0]["id"])
         return 1
 
-    def pull(self, wait: float = 0.0) -> bool:
-        """Reads what changed, once, and then the ops that opened threads lack. Whether there was anything."""
+    def pull(self, wait: float = 0.0, dropped: Callable[[], bool] = lambda: False) -> bool:
+        """Reads what changed, once, and then the ops that opened threads lack. Whether there was anything. If `dropped`
+        says so when the answer is there, it is as if it had been lost."""
         query = {"client": self.store.client, "cursor": self.store.get("cursor"), "wait": wait or None}
         answer = self.transport.request("GET", "/sync/pull", query=query, wait=wait)
+        if dropped():
+            return False
         with self.store.writing() as db:
             if answer["reset"]:
                 db.execute("DELETE FROM messages")

@@ -1,8 +1,10 @@
 """Searches corpora for a sub-question: their rankings are fused, and passages that repeat another are left out."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from assets.research.corpora.index import idf
 from assets.research.corpora.protocol import Corpus, CorpusUnavailable
 from assets.research.records import Found, Passage, Searched, SubQuestion
 from assets.research.text.words import words
@@ -54,6 +56,16 @@ def search(
         if corpus.name in names:
             for term, value in corpus.rarity(wanted).items():
                 rarity[term] = min(value, rarity.get(term, 1.0))
+    if not rarity and passages:
+        rarity = _rarity_in(passages, wanted)
     return Searched(
         sub=sub, passages=passages, corpora=tuple(names), documents=documents, problems=tuple(problems), rarity=rarity
     )
+
+
+def _rarity_in(passages: Sequence[Passage], wanted: Collection[str]) -> dict[str, float]:
+    """How rare terms are among what was found, where no corpus knows it for itself: a term of the question that none of
+    the passages has weighs most."""
+    counts = Counter(term for p in passages for term in {w.term for w in words(f"{p.title} {p.heading} {p.text}")})
+    most = idf(0, len(passages))
+    return {term: round(idf(counts[term], len(passages)) / most, 4) for term in wanted}

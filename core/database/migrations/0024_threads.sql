@@ -667,22 +667,31 @@ BEGIN
     INTO changed, answer;
 END $$;
 
--- Ops after a number; null if there is no such thread for `me`.
-CREATE FUNCTION threads_ops(
-    team uuid, me text, team_role text, client uuid, thread uuid, after_seq bigint, most integer
-) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-    answer text;
+-- The version of a thread for `me`, and the client's last mutation; nulls if there is no such thread.
+CREATE FUNCTION threads_head(
+    team uuid, me text, team_role text, client uuid, thread uuid, OUT head bigint, OUT acl bigint, OUT last_mutation bigint
+) LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM threads_as(team, me, team_role);
-    SELECT jsonb_build_object('thread', t.id, 'head', t.head_seq, 'acl_epoch', t.acl_epoch, 'last_mutation_id',
-        coalesce((SELECT last_mutation_id FROM sync_clients WHERE id = client AND principal = me), 0),
-        'ops', coalesce((SELECT jsonb_agg(thread_op_view(s.one) ORDER BY (s.one).seq) FROM (
+    SELECT t.head_seq, t.acl_epoch, coalesce((SELECT c.last_mutation_id FROM sync_clients c WHERE c.id = client
+        AND c.principal = me), 0) INTO head, acl, last_mutation FROM threads t WHERE t.id = thread;
+END $$;
+
+-- The same with the ops after a number, from one snapshot; `last_seq` is the last one's, null if there is none.
+CREATE FUNCTION threads_ops(
+    team uuid, me text, team_role text, client uuid, thread uuid, after_seq bigint, most integer,
+    OUT head bigint, OUT acl bigint, OUT last_mutation bigint, OUT ops text, OUT last_seq bigint
+) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM threads_as(team, me, team_role);
+    SELECT t.head_seq, t.acl_epoch, coalesce((SELECT c.last_mutation_id FROM sync_clients c WHERE c.id = client
+        AND c.principal = me), 0), coalesce(page.ops, '[]'), page.last_seq
+    INTO head, acl, last_mutation, ops, last_seq FROM threads t CROSS JOIN LATERAL (
+        SELECT jsonb_agg(thread_op_view(s.one) ORDER BY (s.one).seq)::text AS ops, max((s.one).seq) AS last_seq FROM (
             SELECT p.one, sum((p.one).size) OVER (ORDER BY (p.one).seq ROWS UNBOUNDED PRECEDING) - (p.one).size AS ahead FROM (
                 SELECT o AS one FROM thread_ops o WHERE o.thread_id = t.id AND o.seq > after_seq ORDER BY o.seq LIMIT most
-            ) p) s WHERE s.ahead < 4194304), '[]'))::text
-    INTO answer FROM threads t WHERE t.id = thread;
-    RETURN answer;
+            ) p) s WHERE s.ahead < 2097152) page
+    WHERE t.id = thread;
 END $$;
 
 -- The last `most` messages before an op's number.
@@ -740,11 +749,21 @@ END $$;
 CREATE FUNCTION thread_breadth(visibility text) RETURNS integer LANGUAGE sql IMMUTABLE AS
     $$ SELECT array_position(ARRAY['private', 'listed', 'link', 'team'], visibility) $$;
 
+-- Who opens a thread to whom is audited with it.
+GRANT INSERT ON audit_log TO penstock_member;
+CREATE POLICY of_member ON audit_log FOR INSERT TO penstock_member WITH CHECK (team_id = (SELECT threads_team()));
+
+CREATE FUNCTION thread_audit(team uuid, actor jsonb, action text, thread uuid, detail text) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO audit_log (team_id, actor_kind, actor, actor_id, person, action, subject, outcome, detail, request_id)
+    VALUES (team, actor ->> 'kind', actor ->> 'name', actor ->> 'id', actor ->> 'person', action, thread::text, 'done',
+        left(detail, 500), actor ->> 'request');
+$$;
+
 -- Changes who may read and write, if `epoch` is the current one or the new sharing is narrower than the current one.
 -- `grants` maps principals to roles. Returns {acl_epoch} or {error}.
 CREATE FUNCTION threads_share(
     team uuid, me text, team_role text, thread uuid, epoch bigint, wanted text, grants jsonb,
-    link bytea, link_role text, link_until timestamptz
+    link bytea, link_role text, link_until timestamptz, actor jsonb
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     t threads;
@@ -778,13 +797,15 @@ BEGIN
     IF link IS NOT NULL THEN
         INSERT INTO thread_links (team_id, thread_id, sha256, role, expires_at) VALUES (team, t.id, link, link_role, link_until);
     END IF;
+    PERFORM thread_audit(team, actor, 'thread.share', t.id, format('%s, %s listed%s', wanted,
+        (SELECT count(*) FROM jsonb_object_keys(grants)), CASE WHEN link IS NULL THEN '' ELSE ', a link for a ' || link_role END));
     UPDATE threads SET visibility = wanted, acl_epoch = acl_epoch + 1, updated_at = clock_timestamp() WHERE id = t.id;
     PERFORM threads_announce(team);
     RETURN jsonb_build_object('acl_epoch', t.acl_epoch + 1);
 END $$;
 
 -- Opens a thread by its link's secret. Returns the thread's id, or null.
-CREATE FUNCTION threads_join(team uuid, me text, team_role text, secret bytea) RETURNS uuid LANGUAGE plpgsql AS $$
+CREATE FUNCTION threads_join(team uuid, me text, team_role text, secret bytea, actor jsonb) RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
     l thread_links;
 BEGIN
@@ -797,6 +818,7 @@ BEGIN
         VALUES (team, l.thread_id, me, l.role, true, l.expires_at) ON CONFLICT (thread_id, principal) DO UPDATE
         SET role = excluded.role, by_link = true, expires_at = excluded.expires_at WHERE thread_grants.by_link;
     INSERT INTO thread_feed (team_id, thread_id, from_seq) VALUES (team, l.thread_id, 9223372036854775807);
+    PERFORM thread_audit(team, actor, 'thread.join', l.thread_id, 'by its link, as ' || l.role);
     PERFORM threads_announce(team);
     RETURN l.thread_id;
 END $$;
