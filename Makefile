@@ -1,5 +1,6 @@
 # make demo    set everything up and run the main job      make up     start the platform
 # make test    set everything up and run the tests         make lint   style, types, import rules
+# make demo-research   set everything up and answer questions from twenty documents, with citations
 # make demo-objects   a durable object: made, called, hibernates, wakes, updated by a canary, fails, goes back
 # make test-cluster   set everything up and run the tests on a real Kubernetes of one node (root; not part of the others or of
 #              .ci/run: building Kubernetes takes ten to thirty minutes the first time)
@@ -11,7 +12,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup setup-dev services demo demo-objects up test test-services test-cluster fresh lint bench bench-retrieval lock clean
+.PHONY: help setup setup-dev services demo demo-research demo-objects up test test-services test-cluster fresh lint bench \
+	bench-retrieval lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -27,6 +29,9 @@ services: setup-dev
 
 demo: setup
 	@$(BIN)/python -m deploy.demo
+
+demo-research: setup
+	@$(BIN)/python -m deploy.demo.research
 
 demo-objects: setup
 	@$(BIN)/python -m deploy.demo.objects

@@ -525,6 +525,17 @@ class Settings(BaseSettings):
         description="Folders of documents that research tasks of the default team may search, by name, as JSON: "
         '{"handbook": "/srv/handbook"}.',
     )
+    research_web: Literal["searxng", "brave", "tavily"] | None = Field(
+        default=None, description="The API by which research searches the web; without one it does not."
+    )
+    research_web_address: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s@]+$",
+        max_length=500,
+        description="Address of that API; needed for searxng, whose server is yours.",
+    )
+    research_web_key: SecretStr | None = Field(default=None, description="Key for that API, for brave and tavily.")
+    research_scholarly: bool = Field(default=False, description="Whether research may ask Crossref and arXiv.")
     research_seconds: float = Field(
         default=300.0, gt=0, le=86_400, description="Time in which a research question is searched, in seconds."
     )

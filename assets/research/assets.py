@@ -20,7 +20,7 @@ from assets.research.flow import steps
 from assets.research.flow.close import close
 from assets.research.flow.open_corpora import Corpora
 from assets.research.flow.steps import StepKind
-from assets.research.flow.work import Workshop, work
+from assets.research.flow.work import work
 from assets.research.report.kept_pages import keep_page
 from assets.research.report.markdown import markdown
 from assets.shared.markdown import cell
@@ -30,12 +30,6 @@ from core.states import TaskState
 _WAIT_SECONDS = 0.2
 
 
-def workshop(platform: Platform) -> Workshop:
-    """What this process needs to do steps."""
-    opened = Corpora(platform)
-    return Workshop(platform.database, platform.log, opened.open, opened.embedder, platform.settings.lease_seconds * 2)
-
-
 def _question(attempt: Attempt) -> steps.Question:
     with attempt.database.team(attempt.task.team_id) as connection:
         return steps.find_question(connection, steps.question_id(*attempt.key))
@@ -43,7 +37,7 @@ def _question(attempt: Attempt) -> steps.Question:
 
 def _work_off(context: AssetExecutionContext, platform: Platform, attempt: Attempt, kinds: list[StepKind]) -> int:
     """Does the question's steps of these kinds, and waits for those that others do. Returns how many were done here."""
-    identity, shop, count = steps.question_id(*attempt.key), workshop(platform), 0
+    identity, shop, count = steps.question_id(*attempt.key), Corpora(platform).workshop(), 0
     while steps.lease_left(platform.database, attempt.task.team_id, identity, kinds):
         if attempt.should_stop():
             raise LeaseLost("the task was cancelled, or another run works on it")
@@ -66,13 +60,15 @@ def question(context: AssetExecutionContext, platform: ResourceParam[Platform]) 
         except NoQuestion as error:
             attempt.fail(str(error))
             raise
+        asks_model = task.options.get("engine") == "model" and platform.settings.chat_model is not None
+        engine = "model" if asks_model else "extractive"
         seconds = float(task.options.get("budget_seconds") or platform.settings.research_seconds)
         with attempt.fenced() as connection:
             steps.ask(
                 connection,
                 task,
                 asked,
-                engine="extractive",
+                engine=engine,
                 corpora=corpora,
                 seconds=seconds,
                 notes=[*notes, *question_notes(asked)],
@@ -82,6 +78,7 @@ def question(context: AssetExecutionContext, platform: ResourceParam[Platform]) 
             metadata={
                 "question": MetadataValue.md(cell(asked[:2000])),
                 "corpora": MetadataValue.text(", ".join(corpora) or "none"),
+                "engine": MetadataValue.text(engine),
                 "seconds": MetadataValue.float(seconds),
             }
         )

@@ -65,13 +65,22 @@ def embed_passages(
         )
 
 
-def nearest(connection: Connection[Any], embedder: Embedder, query: str, limit: int) -> list[Passage]:
-    """The stored passages nearest to a text, best first. Raises `EmbedderUnavailable`."""
+def nearest(
+    connection: Connection[Any], embedder: Embedder, query: str, limit: int, corpora: Iterable[str]
+) -> list[Passage]:
+    """The stored passages of some corpora nearest to a text, best first. Raises `EmbedderUnavailable`."""
     rows = connection.execute(
-        "SELECT DISTINCT ON (n.distance, n.hash) p.body FROM (SELECT hash, embedding <=> %s AS distance "
-        "FROM research_vectors WHERE model = %s ORDER BY 2 LIMIT %s) n JOIN research_passages p USING (hash) "
+        "SELECT DISTINCT ON (n.distance, n.hash) p.body FROM (SELECT hash, embedding <=> %(query)s AS distance "
+        "FROM research_vectors v WHERE model = %(model)s AND EXISTS (SELECT FROM research_passages p "
+        "WHERE p.hash = v.hash AND p.corpus = ANY(%(corpora)s)) ORDER BY 2 LIMIT %(limit)s) n "
+        "JOIN research_passages p ON p.hash = n.hash AND p.corpus = ANY(%(corpora)s) "
         "ORDER BY n.distance, n.hash, p.stored_at",
-        (embedder.embed_query(query), embedder.identity, limit),
+        {
+            "query": embedder.embed_query(query),
+            "model": embedder.identity,
+            "corpora": list(corpora),
+            "limit": limit,
+        },
     ).fetchall()
     return [Passage.model_validate(body) for (body,) in rows]
 

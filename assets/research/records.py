@@ -147,6 +147,15 @@ class Searched(Record):
     """How rare terms are in the corpora, from 0 (everywhere) to 1 (nowhere); without those that are not known."""
 
 
+class Cost(Record):
+    seconds: float = 0.0
+    searches: int = 0
+    passages: int = 0
+    calls: int = 0
+    tokens: int = 0
+    money: float = 0.0
+
+
 class Analysis(Record):
     """What was read out of the passages of one sub-question."""
 
@@ -159,15 +168,8 @@ class Analysis(Record):
     set_aside: int = 0
     """Sentences that address whoever reads them with instructions; they are never quoted."""
     best: float = 0.0
-
-
-class Cost(Record):
-    seconds: float = 0.0
-    searches: int = 0
-    passages: int = 0
-    calls: int = 0
-    tokens: int = 0
-    money: float = 0.0
+    cost: Cost = Cost()
+    notes: tuple[str, ...] = ()
 
 
 class Report(Record):

@@ -33,6 +33,7 @@ from dagster_project.cli import (
     platform,
     prune,
     research,
+    research_worker,
     rules,
     sandbox,
     send,
@@ -70,6 +71,7 @@ app.command("send")(send.send)
 app.command("search")(index.search)
 app.command("context")(context.context)
 app.command("research")(research.research)
+app.command("research-worker")(research_worker.research_worker)
 app.command("ledger")(ledger.ledger)
 app.command("audit")(audit.audit)
 app.command("prune")(prune.prune)

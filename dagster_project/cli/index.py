@@ -301,6 +301,7 @@ def remove(
 ) -> None:
     """Remove a source with its index, mirror and own credential. Its tasks and their results stay."""
     from assets.context.source.sources import find_source, remove_source
+    from assets.research.memory import forget
     from core.settings import load_settings
 
     settings = load_settings()
@@ -312,6 +313,8 @@ def remove(
                 raise CommandFailed(f"this removes the index of {found.name} ({found.shown}): confirm with --yes")
             typer.confirm(f"Remove {found.name} ({found.shown}) and its index?", abort=True, err=True)
         removed = remove_source(database, here, found.name, settings.home / "mirrors")
+        with database.team(here) as connection:
+            forget(connection, removed.name)
         on_record(database, here, "source.remove", removed.name)
         _drop_credential(database, here, settings.secrets_folder, removed.location)
     if as_json:

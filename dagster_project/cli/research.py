@@ -11,6 +11,7 @@ from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, li
 
 if TYPE_CHECKING:
     from assets.research.corpora.protocol import Corpus
+    from assets.research.engines.answer import Writer
     from core.embedding import Embedder
 
 
@@ -18,7 +19,12 @@ def research(
     question: Annotated[str, typer.Argument(help="What to find out. '-' reads standard input.")],
     corpus: Annotated[
         list[str] | None,
-        typer.Option("--corpus", help="A folder of documents, or the name of an indexed source; may be repeated."),
+        typer.Option(
+            "--corpus", help="A folder of documents, an indexed source, web, crossref or arxiv; may be repeated."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Let this chat model write: one described in the models folder, or ollama/NAME.")
     ] = None,
     seconds: Annotated[float, typer.Option(min=1, max=3600, help="Time for the whole question in seconds.")] = 300.0,
     html: Annotated[Path | None, typer.Option(help="Also write the report as one HTML page to this file.")] = None,
@@ -40,7 +46,7 @@ def research(
         embedder = _embedder()
         corpora = [_open(stack, name, embedder, team) for name in corpus]
         say("reading the corpus")
-        answered = answer(text, corpora, embedder, seconds=seconds)
+        answered = answer(text, corpora, embedder, seconds=seconds, writer=_writer(model))
     problems = [problem for one in corpora for problem in getattr(one, "problems", ())]
     if html is not None:
         try:
@@ -87,18 +93,35 @@ def _embedder() -> "Embedder":
     return open_embedder(settings.embedding_model, settings.models_folder)
 
 
+def _writer(model: str | None) -> "Writer | None":
+    if model is None:
+        return None
+    from assets.research.engines.answer import Writer
+    from core.chat import UnknownChatModel, open_chat
+    from core.settings import load_settings
+
+    settings = load_settings()
+    try:
+        return Writer(open_chat(model, settings.models_folder), settings.chat_tokens, settings.chat_money)
+    except UnknownChatModel as error:
+        raise CommandFailed(str(error)) from error
+
+
 def _open(stack: ExitStack, name: str, embedder: "Embedder", team: str | None) -> "Corpus":
     from assets.research.corpora.folder import FolderCorpus
+    from assets.research.flow.open_corpora import REMOTE, open_remote
+    from core.settings import load_settings
 
     path = Path(name)
     if path.is_dir():
         return FolderCorpus(path.resolve().name, path.resolve(), embedder)
+    if name in REMOTE:
+        return open_remote(name, load_settings(), embedder)
     if "/" in name or name.startswith("."):
         raise CommandFailed(f"{name} is not a folder")
     from assets.context.source.sources import SourceError, find_source
     from assets.research.corpora.context_index import IndexCorpus
     from core.embedding.serving import Models
-    from core.settings import load_settings
     from dagster_project.cli.task import opened
 
     database = stack.enter_context(opened())

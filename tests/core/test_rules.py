@@ -16,6 +16,8 @@ from core.settings import SettingsError, load_settings
         ("labelled:penstock", Rule(Kind.LABELLED, "penstock")),
         ("labelled: good first issue [acme/shop]", Rule(Kind.LABELLED, "good first issue", "acme/shop")),
         ("labelled:kind: bug", Rule(Kind.LABELLED, "kind: bug")),
+        ("labelled:question -> research", Rule(Kind.LABELLED, "question", None, "research")),
+        ("labelled:question [acme/*] -> research", Rule(Kind.LABELLED, "question", "acme/*", "research")),
         ("labelled:[bug]", Rule(Kind.LABELLED, "[bug]")),
         ("assigned:@helper", Rule(Kind.ASSIGNED, "helper")),
         ("mentioned:penstock", Rule(Kind.MENTIONED, "penstock")),
@@ -43,6 +45,8 @@ def test_what_is_no_rule_is_refused_with_its_text(text: str) -> None:
     ("text", "said"),
     [
         ("labelled:penstock [acme/*", "a bracket without"),
+        ("labelled:penstock -> tea", "only issues start research"),
+        ("failed:main -> research", "only issues start research"),
         ("labelled:penstock, opened", "separated by semicolons"),
         ("labelled:a, labelled:b", "separated by semicolons"),
         ("failed:refs/heads/main", "write the branch without refs/heads/: failed:main"),

@@ -46,6 +46,17 @@ def test_a_requested_task_is_stored_and_its_path_is_returned(
     assert (shown["state"], shown["attempt"], shown["stages"], shown["actions"]) == ("queued", 1, [], 0)
 
 
+def test_a_research_task_is_stored_with_its_kind_and_corpora(
+    client: TestClient, authorised: dict[str, str], add_source: Callable[..., None], stored: Stored
+) -> None:
+    add_source()
+    wanted = {"kind": "research", "source": "hello", "title": "How high is the dam?", "options": {"corpora": ["docs"]}}
+    assert client.post("/tasks", json=wanted, headers=authorised).status_code == 202
+    assert stored("SELECT options FROM tasks") == [({"kind": "research", "corpora": ["docs"]},)]
+    for wrong in ({"kind": "tea"}, {"options": {"corpora": ["x"] * 11}}, {"options": {"corpora": [""]}}):
+        assert client.post("/tasks", json=wanted | wrong, headers=authorised).status_code == 400
+
+
 def test_repeating_an_idempotency_key_changes_nothing(
     client: TestClient, authorised: dict[str, str], add_source: Callable[..., None], stored: Stored
 ) -> None:

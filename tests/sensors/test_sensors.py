@@ -102,6 +102,18 @@ def test_a_request_carries_its_task_its_partition_and_its_key_and_is_made_once(
     assert _requests(_tick(instance, platform)) == [], "also when its event is read again"
 
 
+def test_a_question_runs_the_assets_of_research(instance: DagsterInstance, platform: Platform) -> None:
+    task = _task(platform, 1)
+    with platform.database.system() as connection:
+        connection.execute('UPDATE tasks SET options = \'{"kind": "research"}\'')
+    [request] = _requests(_tick(instance, platform))
+    assert {key.path[0] for key in request.asset_selection or ()} == {"research"}
+    with platform.database.system() as connection:
+        connection.execute("UPDATE tasks SET updated_at = now() - interval '1 minute'")
+    [again] = _requests(reconciler(build_sensor_context(instance=instance), platform=platform))
+    assert again.tags[TASK_TAG] == str(task) and again.asset_selection == request.asset_selection
+
+
 def test_a_request_that_was_lost_is_made_again_by_the_reconciler(instance: DagsterInstance, platform: Platform) -> None:
     task = _task(platform, 1)
     assert len(_requests(_tick(instance, platform))) == 1

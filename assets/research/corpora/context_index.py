@@ -10,7 +10,9 @@ from assets.context.search import context_pack
 from assets.context.store.postgres import NotIndexed
 from assets.context.tickets.search import search_tickets
 from assets.context.tickets.similar import ticket_quotes
+from assets.research.corpora.passages import passages_of
 from assets.research.corpora.protocol import CorpusUnavailable, SourceGone
+from assets.research.corpora.reading import kind_of, read
 from assets.research.records import Block, Document, Found, Passage, Trust, text_hash
 from core.database import Database
 from core.embedding import Embedder, EmbedderUnavailable
@@ -67,7 +69,9 @@ class IndexCorpus:
         found: list[Passage] = []
         for span in pack.spans:
             text = "\n".join(line for _, line in span.lines).strip()
-            if any(char.isalnum() for char in text):
+            if kind := kind_of(span.path):  # a document, and not code: without its markup
+                found += self._read(text, kind, span.path, span.start_line, span.commit)
+            elif any(char.isalnum() for char in text):
                 place = f"lines {span.start_line}-{span.end_line} at {span.commit[:12]}"
                 found.append(self._passage(text, span.path, place, ", ".join(span.symbols[:4]), Trust.OWN))
         for quote in ticket_quotes(hits):
@@ -75,6 +79,15 @@ class IndexCorpus:
             trust = Trust.OWN if quote.trust == "repository" else Trust.PUBLIC
             found.append(self._passage(text.strip() or title, quote.url or quote.key, quote.key, title, trust))
         return [Found(passage, 1 / (rank + 1)) for rank, passage in enumerate(found[:limit])]
+
+    def _read(self, text: str, kind: str, path: str, line: int, commit: str) -> list[Passage]:
+        document = read(text.encode("utf-8", "replace"), kind, path, Trust.OWN)
+        return [
+            p.model_copy(
+                update={"place": f"line {line + int(p.place.removeprefix('line ') or 1) - 1} at {commit[:12]}"}
+            )
+            for p in passages_of(document, self._source)
+        ]
 
     def _passage(self, text: str, address: str, place: str, heading: str, trust: Trust) -> Passage:
         return Passage(

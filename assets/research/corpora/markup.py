@@ -29,6 +29,11 @@ def plain(text: str) -> str:
     return " ".join(_TAG.sub(" ", text).split())
 
 
+def is_meta(line: str) -> bool:
+    """Whether a line is a document's metadata: `date: 2024-03-11`."""
+    return bool(_META.match(line))
+
+
 def front_matter(text: str) -> tuple[dict[str, str], int]:
     """Title, date and licence from the lines at the beginning of a document, and how many lines to skip."""
     lines = text.split("\n", 60)
@@ -102,7 +107,7 @@ def read_text(text: str, skip: int = 0) -> Iterator[Block]:
             yield from flush()
             table = table if line.strip() else ""
             continue
-        if _DIRECTIVE.match(line):
+        if _DIRECTIVE.match(line) or (number < 40 and is_meta(line) and not paragraph):
             yield from flush()
             continue
         if line.lstrip().startswith("|"):

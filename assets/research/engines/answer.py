@@ -12,6 +12,7 @@ from assets.research.engines.searching import search
 from assets.research.engines.synthesis import synthesise
 from assets.research.gate import judge
 from assets.research.records import Analysis, Cost, Evidence, Passage, Report, ReportVerdict, Searched
+from core.chat.protocol import ChatModel, Left
 from core.embedding import Embedder
 
 LARGEST_QUESTION = 64 << 10
@@ -39,7 +40,36 @@ def checked_question(text: str) -> str:
     return text
 
 
-def answer(question: str, corpora: Sequence[Corpus], embedder: Embedder | None, *, seconds: float = 300.0) -> Answered:
+@dataclass(frozen=True)
+class Writer:
+    """A chat model that writes, with what one question may cost."""
+
+    chat: ChatModel
+    tokens: int = 100_000
+    money: float = 5.0
+    seconds: float = 120.0
+    """For one answer."""
+
+
+def analysed(one: Searched, embedder: Embedder | None, writer: Writer | None, parts: int = 1) -> Analysis:
+    """What the passages of a sub-question say, as quotes or, with a writer, in its words. `parts` share its budget."""
+    read = analyse(one, one.rarity, embedder)
+    if writer is None:
+        return read
+    from assets.research.engines.model.write import write
+
+    left = Left(writer.tokens // max(1, parts), writer.money / max(1, parts))
+    return write(writer.chat, one, read, seconds=writer.seconds, left=left)
+
+
+def answer(
+    question: str,
+    corpora: Sequence[Corpus],
+    embedder: Embedder | None,
+    *,
+    seconds: float = 300.0,
+    writer: Writer | None = None,
+) -> Answered:
     """Raises `NoQuestion`. A sub-question for which no time is left counts as not answered, and the report says so."""
     began = time.monotonic()
     text = checked_question(question)
@@ -53,13 +83,13 @@ def answer(question: str, corpora: Sequence[Corpus], embedder: Embedder | None, 
             )
             continue
         searched.append(search(corpora, sub))
-    analyses = [analyse(one, one.rarity, embedder) for one in searched]
+    analyses = [analysed(one, embedder, writer, len(subs)) for one in searched]
     cost = Cost(
         seconds=round(time.monotonic() - began, 3),
         searches=len(subs) * len(corpora),
         passages=len({p.hash for s in searched for p in s.passages}),
     )
-    return conclude(text, "extractive", searched, analyses, cost, notes)
+    return conclude(text, "model" if writer else "extractive", searched, analyses, cost, notes)
 
 
 def question_notes(text: str) -> list[str]:

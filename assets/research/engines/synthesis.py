@@ -28,7 +28,7 @@ def synthesise(
     confidence, reasons = _confidence(analyses, claims, conflicts, passages)
     problems = tuple(dict.fromkeys(p for s in searched for p in s.problems))
     set_aside = sum(a.set_aside for a in analyses)
-    told = [*notes, *problems]
+    told = [*notes, *problems, *dict.fromkeys(note for a in analyses for note in a.notes)]
     if set_aside:
         told.append(
             f"{set_aside} sentence{'s' if set_aside > 1 else ''} of the sources address their reader with "
@@ -50,7 +50,13 @@ def synthesise(
         confidence=confidence,
         reasons=reasons,
         notes=tuple(told),
-        cost=cost,
+        cost=cost.model_copy(
+            update={
+                "calls": sum(a.cost.calls for a in analyses),
+                "tokens": sum(a.cost.tokens for a in analyses),
+                "money": round(sum(a.cost.money for a in analyses), 6),
+            }
+        ),
     )
 
 

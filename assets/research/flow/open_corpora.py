@@ -3,17 +3,47 @@
 import threading
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from assets.platform import Platform
 from assets.research.corpora.folder import FolderCorpus
-from assets.research.corpora.memory_corpus import MemoryCorpus
-from assets.research.corpora.protocol import Corpus
+from assets.research.corpora.protocol import Corpus, CorpusUnavailable
+from assets.research.engines.answer import Writer
 from assets.research.flow.steps import Question
+from assets.research.flow.work import Workshop
 from core.embedding import Embedder
+from core.settings import Settings
 from core.teams import DEFAULT_TEAM
 
 _MOST_KEPT = 8
+
+
+REMOTE = ("web", "crossref", "arxiv")
+
+
+def allowed_remote(settings: Settings) -> tuple[str, ...]:
+    """The remote corpora that the settings allow."""
+    web = ("web",) if settings.research_web is not None else ()
+    return web + (REMOTE[1:] if settings.research_scholarly else ())
+
+
+def open_remote(name: str, settings: Settings, embedder: Embedder) -> Corpus:
+    """Raises `CorpusUnavailable` for one that the settings do not allow."""
+    from assets.research.corpora.fetching import Fetcher
+    from assets.research.corpora.scholarly import ArxivCorpus, CrossrefCorpus
+    from assets.research.corpora.web import WebCorpus
+    from assets.research.corpora.web_search import WebSearch
+
+    if name not in allowed_remote(settings) or (name == "web" and settings.research_web is None):
+        raise CorpusUnavailable(f"{name} is not among what research may search: see PENSTOCK_RESEARCH_WEB")
+    if name == "web" and settings.research_web is not None:
+        key = settings.research_web_key
+        web = WebSearch(
+            settings.research_web, settings.research_web_address, lambda: key.get_secret_value() if key else None
+        )
+        return WebCorpus(web, Fetcher(), embedder)
+    return CrossrefCorpus(embedder) if name == "crossref" else ArxivCorpus(embedder)
 
 
 class Corpora:
@@ -28,12 +58,28 @@ class Corpora:
     def embedder(self) -> Embedder:
         return self._platform.models.in_use().asked[0]
 
+    def writer(self) -> Writer | None:
+        """The chat model of the settings; None without one."""
+        settings = self._platform.settings
+        if settings.chat_model is None:
+            return None
+        from core.chat import open_chat
+
+        chat = open_chat(settings.chat_model, settings.models_folder)
+        return Writer(chat, settings.chat_tokens, settings.chat_money, min(120.0, settings.research_seconds))
+
+    def workshop(self) -> Workshop:
+        """What this process needs to do steps."""
+        platform = self._platform
+        seconds = platform.settings.lease_seconds * 2 + 120.0 * (platform.settings.chat_model is not None)
+        return Workshop(platform.database, platform.log, self.open, self.embedder, seconds, self.writer)
+
     def names(self, team_id: uuid.UUID, source: str, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
         """What a question searches, and notes about what it cannot: the wanted corpora, else its source."""
         known = self._folders_of(team_id)
         found, notes = [], []
         for name in dict.fromkeys(wanted or [source]):
-            if name in known or self._is_source(team_id, name):
+            if name in known or self._is_source(team_id, name) or name in allowed_remote(self._platform.settings):
                 found.append(name)
             else:
                 notes.append(f"{name} is no corpus of this team and was not searched.")
@@ -44,8 +90,10 @@ class Corpora:
         folders = self._folders_of(one.team_id)
         found: list[Corpus] = []
         for name in one.corpora:
-            found.append(self._folder(name, folders[name]) if name in folders else self._source(one.team_id, name))
-        found.append(MemoryCorpus(self._platform.database, one.team_id, self.embedder, one.corpora))
+            if name in REMOTE and name not in folders:
+                found.append(open_remote(name, self._platform.settings, self.embedder))
+            else:
+                found.append(self._folder(name, folders[name]) if name in folders else self._source(one.team_id, name))
         return found
 
     def _folders_of(self, team_id: uuid.UUID) -> dict[str, Path]:
@@ -70,7 +118,8 @@ class Corpora:
                     self._folders.pop(next(iter(self._folders)))
                 kept = (state, FolderCorpus(name, root, self.embedder))
                 self._folders[name] = kept
-            kept[1].index()
+            with suppress(CorpusUnavailable):  # which its search then says
+                kept[1].index()
             return kept[1]
 
 

@@ -15,8 +15,8 @@ from psycopg import Connection
 
 from assets.research import memory
 from assets.research.corpora.protocol import Corpus
-from assets.research.engines.answer import Answered, conclude
-from assets.research.engines.extractive.analyse import analyse
+from assets.research.corpora.team_memory import TeamMemory
+from assets.research.engines.answer import Answered, Writer, analysed, conclude
 from assets.research.engines.searching import search
 from assets.research.flow.steps import Question, Step, StepKind, StepLost, find_question, finish, outputs, take
 from assets.research.records import Analysis, Cost, Passage, Searched, SubQuestion
@@ -41,6 +41,8 @@ class Workshop:
     corpora: OpenCorpora
     embedder: Embedder
     lease_seconds: float = LEASE_SECONDS
+    writer: Callable[[], Writer | None] = lambda: None
+    """The chat model for questions whose engine is `model`."""
 
 
 def work(
@@ -70,7 +72,7 @@ def _do(shop: Workshop, step: Step) -> None:
     elif step.kind is StepKind.ANALYSIS:
         with shop.database.team(step.team_id) as connection:
             found = _load(connection, one.id, step.number)
-        analysis = _analysed(shop, found, step)
+        analysis = _analysed(shop, one, found, step)
         with shop.database.team(step.team_id) as connection:
             finish(connection, shop.log, step, analysis, time.monotonic() - began)
     else:
@@ -85,13 +87,15 @@ def _searched(shop: Workshop, one: Question, step: Step) -> Searched:
         )
     if datetime.now(UTC) > one.deadline:
         return Searched(sub=sub, passages=(), problems=(f"“{sub.text}” was not searched: no time was left",))
-    return search(shop.corpora(one), sub)
+    recalled = TeamMemory(shop.database, one.team_id, shop.embedder)
+    return search(shop.corpora(one), sub, memory=recalled)
 
 
-def _analysed(shop: Workshop, found: Searched, step: Step) -> Analysis:
+def _analysed(shop: Workshop, one: Question, found: Searched, step: Step) -> Analysis:
     if step.epoch > MOST_TRIES:
         return Analysis(sub=found.sub, answered=False, claims=(), conflicts=())
-    return analyse(found, found.rarity, shop.embedder)
+    writer = shop.writer() if one.engine == "model" else None
+    return analysed(found, shop.embedder, writer)
 
 
 class SlimSearched(Searched):

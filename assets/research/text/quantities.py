@@ -228,13 +228,16 @@ def _figure(match: "re.Match[str]", text: str) -> Quantity | None:
     return Quantity(value * factor, unit, text[match.start() : end].strip(), match.start(), end)
 
 
+_ENDS = re.compile(r"\s*(?:[.;,)]|$)")
+
+
 def _worded(match: "re.Match[str]") -> Quantity | None:
     parts = match.group("worded").lower().split("-")
     value = float(sum(_SPELLED[part] for part in parts))
     if scale := match.group("wscale"):
         value *= {**_SCALES, "hundred": 100}[scale.lower()]
     unit, factor = _unit(match.group("wunit") or "")
-    if (value == 1 and not scale) or (not unit):
+    if (value == 1 and not scale) or (not unit and not _ENDS.match(match.string, match.end("worded"))):
         return None  # "one" is mostly a pronoun
     return Quantity(value * factor, unit, match.group().strip(), match.start(), match.end())
 
@@ -260,6 +263,11 @@ def _unit(named: str) -> tuple[str, float]:
         per, divisor = _UNITS.get(term_of(rest)) or _UNITS.get(rest) or (term_of(rest), 1.0)
         return f"{base}/{per}", factor / divisor
     return base, factor
+
+
+def unit_of(word: str) -> str:
+    """The base unit that a word names (`s` for days); empty for another word."""
+    return _UNITS.get(term_of(word), ("", 0.0))[0]
 
 
 _NAME = re.compile(r"\b(?:[A-Z][\w’'-]*|[A-Z]{2,}\d*)(?:\s+(?:(?:of|de|van|von|der|du|la|al)\s+)?[A-Z][\w’'-]*)*\b")

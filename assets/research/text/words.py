@@ -21,7 +21,7 @@ COMMON = frozenset(
         "most much must my near no nor not now of off on once only or other our out over own per please same shall she "
         "should since so some such tell than that the their them then there these they this those through to too under "
         "until up upon us very was we were what whatever when where whether which while who whom whose why will with "
-        "within without would you your cannot nothing nobody none never neither",
+        "within without would you your many cannot nothing nobody none never neither",
     )
 ) | frozenset(
     f"{word}n't"
@@ -58,7 +58,7 @@ WEAK = frozenset(
         "part people point possible provide question really reason relate report reported say says second see set show "
         "source sources state stated take taken thing things time times today two type use used uses using usually "
         "value "
-        "want way well work works year years compare compared comparison versus vs changed change changes overall "
+        "want way well year years compare compared comparison versus vs changed change changes overall "
         "note notes summary summarise summarize overview main key much often role today date day month",
     )
 )
@@ -108,7 +108,7 @@ _IRREGULAR = dict(
     pair.split("/")
     for pair in re.findall(
         r"\S+",
-        "began/begin begun/begin bought/buy brought/bring built/build chose/choose chosen/choose children/child "
+        "goods/ware used/use uses/use using/use began/begin begun/begin bought/buy brought/bring built/build chose/choose chosen/choose children/child "
         "cost/cost drew/draw drawn/draw drove/drive driven/drive fell/fall fallen/fall felt/feel fought/fight "
         "froze/freeze frozen/freeze gave/give grew/grow grown/grow held/hold kept/keep knew/know laid/lay led/lead "
         "left/leave lost/lose men/man met/meet mice/mouse paid/pay ran/run rose/rise risen/rise sold/sell sent/send "

@@ -83,5 +83,4 @@ def asked(platform: Platform, task: Ask) -> Ask:
 
 @pytest.fixture
 def shop(platform: Platform) -> Workshop:
-    opened = Corpora(platform)
-    return Workshop(platform.database, platform.log, opened.open, opened.embedder, 30.0)
+    return Corpora(platform).workshop()

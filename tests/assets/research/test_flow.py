@@ -11,6 +11,7 @@ from assets.research import memory
 from assets.research.flow import steps
 from assets.research.flow.steps import StepLost
 from assets.research.flow.work import MOST_TRIES, Workshop, work
+from assets.research.records import Searched, SubQuestion
 from core import tasks
 from core.events import DEFAULT_TEAM, RESEARCH
 
@@ -94,6 +95,21 @@ def test_a_step_of_a_killed_worker_is_done_by_another_and_its_own_result_is_refu
         steps.finish(connection, platform.log, lost, report(platform, question).verdict, 1.0)
 
 
+def test_a_worker_that_was_thought_dead_cannot_finish_what_another_has_taken(
+    platform: Platform, shop: Workshop, asked: object
+) -> None:
+    asked()  # type: ignore[operator]
+    slow = steps.take(platform.database, holder="slow", seconds=30)
+    lapse(platform)
+    other = steps.take(platform.database, holder="other", seconds=30)
+    assert slow is not None and other is not None and other.epoch == slow.epoch + 1
+    done = Searched(sub=SubQuestion.model_validate(slow.body["sub"]), passages=())
+    with platform.database.team(DEFAULT_TEAM) as connection, pytest.raises(StepLost):
+        steps.finish(connection, platform.log, slow, done, 1.0)
+    with platform.database.team(DEFAULT_TEAM) as connection:
+        steps.finish(connection, platform.log, other, done, 1.0)
+
+
 def test_a_step_that_kills_every_worker_ends_as_not_done_and_is_told(
     platform: Platform, shop: Workshop, asked: object
 ) -> None:
@@ -175,11 +191,23 @@ def test_a_text_in_two_sources_outlives_one_of_them(
 def test_a_follow_up_finds_what_memory_holds(platform: Platform, shop: Workshop, asked: object, docs: Path) -> None:
     asked("Why was the Oster dam built?")  # type: ignore[operator]
     work_off(shop)
-    for path in docs.glob("*.md"):
-        path.unlink()
+    docs.rename(docs.with_name("gone"))
     question = asked("How high is the Oster dam?")  # type: ignore[operator]
     work_off(shop)
-    assert "84 metres" in report(platform, question).report.answer
+    found = report(platform, question).report
+    assert "84 metres" in found.answer and any("could not be searched" in note for note in found.notes)
+
+
+def test_a_document_that_has_changed_is_not_remembered_as_it_was(
+    platform: Platform, shop: Workshop, asked: object, docs: Path
+) -> None:
+    asked("How high is the Oster dam?")  # type: ignore[operator]
+    work_off(shop)
+    (docs / "dam.md").write_text((docs / "dam.md").read_text().replace("84", "91"))
+    question = asked("How high is the Oster dam?")  # type: ignore[operator]
+    work_off(shop)
+    found = report(platform, question).report
+    assert "91 metres" in found.answer and not found.conflicts
 
 
 def test_no_team_sees_what_another_has_read(platform: Platform, shop: Workshop, asked: object) -> None:
@@ -191,5 +219,5 @@ def test_no_team_sees_what_another_has_read(platform: Platform, shop: Workshop, 
     with platform.database.team(OTHER_TEAM) as connection:
         assert memory.load_report(connection, question) is None
         assert memory.load_passages(connection, hashes) == {}
-        assert memory.nearest(connection, shop.embedder, "Oster dam", 10) == []
+        assert memory.nearest(connection, shop.embedder, "Oster dam", 10, ["docs"]) == []
         assert memory.forget(connection, "docs").passages == 0

@@ -89,6 +89,8 @@ def test_a_claim_that_is_no_quote_fails(text: str) -> None:
 def test_a_quote_beyond_the_passage_fails() -> None:
     beyond = (Quote(passage=FIRST.hash, start=10, end=9_999),)
     assert "quotes are literal" in failed(changed(lambda _: {"quotes": beyond}))
+    written = changed(lambda _: {"quotes": beyond}).model_copy(update={"engine": "model"})
+    assert "quotes are literal" in failed(written)
 
 
 @pytest.mark.parametrize("text", ["The dam is 85 metres high.", "Lina Marchetti built it in 1931.", "Built in 1932."])

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from assets.research.engines.extractive.answer_conflicts import answer_conflicts
-from assets.research.engines.extractive.conflicts import MOST_COMPARED, ConflictFinder
+from assets.research.engines.extractive.conflicts import MOST_COMPARED, MOST_CONFLICTS, ConflictFinder
 from assets.research.engines.extractive.instructions import is_instruction
 from assets.research.engines.extractive.matching import Asked, Matcher, Sentence, split_passages
 from assets.research.engines.extractive.select import Group, group, in_order, select
-from assets.research.records import Analysis, Claim, Kind, Quote, Searched
+from assets.research.records import Analysis, Claim, Conflict, Kind, Quote, Searched
 from core.embedding import Embedder
 
 _COVERED = {
@@ -30,7 +30,8 @@ def analyse(searched: Searched, rarity: Mapping[str, float], embedder: Embedder 
     sub = searched.sub
     matcher = Matcher(sub, rarity, embedder)
     every = split_passages(searched.passages)
-    found = [one for one in every if not is_instruction(one.text)]
+    told = [one for one in every if not is_instruction(one.text)]
+    found = [one for one in told if not one.text.rstrip('*_"” ').endswith("?")]  # a question says nothing
     matcher.score(found)
     found.sort(key=lambda one: (-one.score, one.passage.hash, one.start))
     fit = [one for one in found if answers(one, sub.kind)]
@@ -41,7 +42,7 @@ def analyse(searched: Searched, rarity: Mapping[str, float], embedder: Embedder 
     conflicts = (
         answer_conflicts(matcher, found) + ConflictFinder(rarity, embedder).find(compared, anchors) if fit else []
     )
-    conflicts = list({conflict.key: conflict for conflict in reversed(conflicts)}.values())[::-1]
+    conflicts = _distinct(conflicts, searched)
     claims = tuple(_claim(number, sub.number, one) for number, one in enumerate(chosen, 1))
     return Analysis(
         sub=sub,
@@ -49,9 +50,19 @@ def analyse(searched: Searched, rarity: Mapping[str, float], embedder: Embedder 
         claims=claims,
         conflicts=tuple(conflicts),
         missing=_missing(matcher.asked, found),
-        set_aside=len(every) - len(found),
+        set_aside=len(every) - len(told),
         best=round(found[0].score, 4) if found else 0.0,
     )
+
+
+def _distinct(conflicts: Sequence[Conflict], searched: Searched) -> list[Conflict]:
+    """Each conflict once, also if its sentences stand in several places."""
+    texts = {p.hash: p.text for p in searched.passages}
+    found: dict[frozenset[str], Conflict] = {}
+    for one in conflicts:
+        sides = frozenset(" ".join(texts[q.passage][q.start : q.end].split()) for q in (one.first, one.second))
+        found.setdefault(sides, one)
+    return list(found.values())[:MOST_CONFLICTS]
 
 
 def answers(one: Sentence, kind: Kind) -> bool:

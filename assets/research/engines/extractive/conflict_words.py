@@ -178,6 +178,11 @@ GENERIC = frozenset(
         ],
     )
 )
+BEGINS = re.compile(
+    r"\b(?:from|since|until|as of|starting|before|after|effective|by)\s+(?:the\s+)?(?:\d{1,2}\s+)?"
+    r"(?:(?:january|february|march|april|may|june|july|august|september|october|november|december)\b|(?:19|20)\d\d\b)",
+    re.IGNORECASE,
+)
 RECURS = re.compile(
     r"\b(?:takes? place|is held|are held|will|scheduled|planned|every year|annual(?:ly)?|each year)\b", re.IGNORECASE
 )

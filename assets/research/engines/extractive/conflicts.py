@@ -10,6 +10,7 @@ import numpy as np
 
 from assets.research.engines.extractive.conflict_words import (
     ANTONYMS,
+    BEGINS,
     CONTRASTS,
     MEASURES,
     PUNCTUATION,
@@ -53,7 +54,12 @@ class ConflictFinder:
         """The conflicts among the sentences, those about the best sentences first; one for each pair of passages and
         kind. One side of each is among `anchors`, by place in `found`; None stands for all."""
         lower = {w.term for one in found for w in one.own if w.text.islower()}
-        upper = frozenset(w.term for one in found for w in one.own if w.text[0].isupper() and w.term not in lower)
+        upper = frozenset(
+            w.term
+            for one in found
+            for w in one.own
+            if w.text[0].isupper() and w.text[-1] != "s" and w.term not in lower
+        )
         read = [Statement(one, upper) for one in found[:MOST_COMPARED]]
         self._learn(read)
         conflicts: list[Conflict] = []
@@ -129,6 +135,8 @@ class ConflictFinder:
             return None
         if self._other_names(a, b):
             return None
+        if _begins(a.text) != _begins(b.text):
+            return None  # one says from when its figure holds, and the other is about another time
         if self._differing_units(a, b) > 1:
             return None  # a single dose for six months, two doses for five years
         for x in a.quantities:
@@ -261,3 +269,8 @@ def _beside(terms: Sequence[str], place: int) -> Iterator[str]:
         if term[:4] != terms[place][:4]:
             return
         yield term
+
+
+def _begins(text: str) -> bool:
+    """Whether a sentence says that its figure holds from, since or until some date."""
+    return bool(BEGINS.search(text))

@@ -68,7 +68,7 @@ _AMOUNT = re.compile(
     r"\bhow (?:many|much|long|far|fast|tall|old|big|large|heavy|high|deep|wide|often|expensive|hot|cold|frequently|"
     r"strong|quickly|soon)\b|"
     r"\b(?:what|which)\b[^?]{0,40}?\b(?:percentage|number of|amount|price|cost|rate|speed|weight|length|height|depth|"
-    r"capacity|size|duration|limit|"
+    r"capacity|size|duration|limit|period|"
     r"distance|temperature|population|budget|salary|age|area|width|range|throughput|latency|timeout|interval|output|"
     r"payload|share|fee|total|score|"
     r"mass|volume|voltage|power|pressure)\b",
@@ -80,7 +80,8 @@ _DATE = re.compile(
     re.I,
 )
 _NAME = re.compile(
-    r"\b(?:who|whose|whom|(?:what|which) (?:person|company|organi[sz]ation|city|town|country|author|team|firm|"
+    r"\b(?:who|whose|whom|(?:what|which) (?:persons?|company|companies|organi[sz]ations?|city|cities|towns?|country|"
+    r"countries|authors?|teams?|firms?|"
     r"people)|what (?:is|was|are) the names?)\b|^\W*where\b",
     re.I,
 )
@@ -137,6 +138,8 @@ def _sides(part: str) -> list[tuple[Kind, str, str]]:
             continue
         if pattern is _OR and not re.search(r"\b(?:which|who|more|less|better|\w+er|most)\b", group["rest"], re.I):
             continue
+        if " of " in a and " of " not in b:
+            b = f"{a.partition(' of ')[0]} of {b}"  # "the header of version 2 and version 3"
         rest = " ".join(filter(None, (group.get("rest"), group.get("mid"), group.get("more"))))
         about = " ".join(w for w in re.findall(r"[\w'-]+", rest) if w.lower() not in COMMON and term_of(w) not in WEAK)
         head = b.split()
@@ -162,7 +165,12 @@ def _kind(part: str) -> Kind:
         return Kind.CHANGE
     if _CAUSE.search(part):
         return Kind.CAUSE
-    if (match := _DEFINITION.match(part)) and len(match.group("x").split()) <= 4 and " of " not in match.group("x"):
+    if (
+        not _AMOUNT.search(part)
+        and (match := _DEFINITION.match(part))
+        and len(match.group("x").split()) <= 4
+        and " of " not in match.group("x")
+    ):
         return Kind.DEFINITION
     if _OVERVIEW.search(part) or len(_content(part)) <= 1:
         return Kind.OVERVIEW

@@ -12,7 +12,7 @@ import numpy as np
 
 from assets.research.records import Kind, Passage, SubQuestion
 from assets.research.text.measures import DIMENSION, MEASURED
-from assets.research.text.quantities import dates, names, quantities
+from assets.research.text.quantities import Quantity, dates, names, quantities, unit_of
 from assets.research.text.sentences import sentences
 from assets.research.text.words import COMMON, SCALAR, WEAK, Word, term_of, words
 from core.embedding import Embedder
@@ -104,10 +104,21 @@ def asked_terms(sub: SubQuestion, rarity: Mapping[str, float]) -> list[Asked]:
         elif is_name:
             weight *= 1.2 if rarity.get(word.term, 0.8) >= _SUBJECT else 0.6
         found[word.term] = Asked(word.term, lower, weight, is_name)
+    if sub.expects == "name":  # "which countries": names answer it, not the word
+        for word in re.findall(r"\b(?:what|which)\s+([a-z]+)", sub.text, re.IGNORECASE):
+            if one := found.get(term_of(word)):
+                found[one.term] = Asked(one.term, one.word, one.weight * 0.15, False)
+    for month in _MONTH.findall(sub.text):
+        found[term_of(month)] = Asked(term_of(month), month.lower(), 0.8, True)
     for term in _beside_names(sub.text, named):
         if (one := found.get(term)) and not one.name:
             found[term] = Asked(term, one.word, one.weight * 0.45, False)
     return list(found.values())
+
+
+_MONTH = re.compile(
+    r"(?<=\bin )(?:January|February|March|April|May|June|July|August|September|October|November|December)\b"
+)
 
 
 def _beside_names(text: str, named: set[str]) -> set[str]:
@@ -251,7 +262,7 @@ class Matcher:
         one.all_named = not lacks_name
         one.cover, one.inside = cover / self._total, inside / self._total
         one.rest = rest / self._rest if self._rest else 1.0
-        if lacks_name and (one.rest < 0.85 or not self._rest):
+        if lacks_name and (one.rest < 0.75 or not self._rest):
             one.named = False
         one.typed = self._is_typed(one)
         bonus = self._bonus(one)
@@ -266,7 +277,7 @@ class Matcher:
 
     def _is_typed(self, one: Sentence) -> bool:
         if self.sub.expects == "number":
-            return any(q.value not in self._values for q in quantities(one.quote))
+            return any(q.value not in self._values and self._counts(q) for q in quantities(one.quote))
         if self.sub.expects == "date":
             if any(d.year not in self._years or d.month for d in dates(one.quote)) or _TIME.search(one.quote):
                 return True
@@ -276,6 +287,15 @@ class Matcher:
         if self.sub.kind is Kind.CAUSE:
             return bool(_CAUSES.search(one.quote))
         return True
+
+    def _counts(self, q: Quantity) -> bool:
+        """Whether a figure is of what is counted or measured, as far as its unit says."""
+        if not self.units or not q.unit:
+            return True
+        own = {q.unit, q.unit.partition("/")[0], q.head} - {""}
+        if own & self.units or "/s" in self.units:
+            return True
+        return any(same_root(a, b) for a in own for b in self.units)
 
     def _bonus(self, one: Sentence) -> float:
         kind = self.sub.kind
@@ -337,5 +357,6 @@ def _counted(text: str) -> str:
 
 def _counted_nouns(text: str) -> set[str]:
     """The two words after "how many": one of them is what is counted."""
-    match = re.search(r"\bhow (?:many|much)\s+([a-z-]+)(?:\s+([a-z-]+))?", text, re.IGNORECASE)
-    return {term_of(word) for word in match.groups() if word and word.lower() not in COMMON} if match else set()
+    match = re.search(r"\bhow many\s+([a-z-]+)(?:\s+([a-z-]+))?", text, re.IGNORECASE)
+    nouns = [word for word in match.groups() if word and word.lower() not in COMMON] if match else []
+    return {term_of(noun) for noun in nouns} | {base for noun in nouns if (base := unit_of(noun))}

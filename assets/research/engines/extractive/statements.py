@@ -205,16 +205,20 @@ def _qualified(a: Statement, b: Statement) -> set[str]:
 def _parallel(a: str, b: str) -> bool:
     """Whether two titles are about two of a kind: "Recipe: rye bread" and "Recipe: pizza"."""
     p, q = (
-        {
+        [
             w.term
             for w in words(t)
             if (w.text.lower() not in COMMON or (len(w.text) == 1 and w.text.isupper() and w.start))
             and w.term not in WEAK
-        }
+            and not w.text.endswith((".md", ".txt", ".rst", ".html", ".pdf"))
+        ]
         for t in (a, b)
     )
-    p, q = ({t for t in side if not t.endswith((".md", ".txt", ".rst", ".html", ".pdf"))} for side in (p, q))
-    return bool(p & q and p - q - GENERIC and q - p - GENERIC)
+    only_p, only_q = set(p) - set(q) - GENERIC, set(q) - set(p) - GENERIC
+    if not (only_p and only_q and set(p) & set(q)):
+        return False
+    one_differs = len(p) == len(q) and sum(x != y for x, y in zip(p, q, strict=True)) == 1
+    return p[0] == q[0] or one_differs
 
 
 def stated(quantity: Quantity, other: Statement) -> bool:
