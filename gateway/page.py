@@ -50,6 +50,7 @@ _WEBHOOKS = (
     ("Linear", "linear"),
 )
 _LINKS = (
+    ("/web", "the web pages: tasks and threads; penstock open signs you in"),
     ("/readyz", "whether it takes events, as JSON (200 or 503)"),
     ("/healthz", "whether the process answers"),
     ("/openapi.json", "the API's description; needs a token"),
@@ -91,8 +92,9 @@ def _page(kind: str, state: str) -> str:
 <h1>Penstock</h1>
 <p class="soft">Turns events into finished, verified, published work.</p>
 <p class="state {kind}">{escape(state)}</p>
-<p>This is its gateway: it takes webhooks and answers the API. Results, runs and evals are shown in the Dagster UI;
-<code>penstock up</code> prints its address on the machine where Penstock runs.</p>
+<p>This is its gateway: it takes webhooks, answers the API, and has <a href="/web">pages of tasks and threads</a>. Runs
+and evals are shown in the Dagster UI; <code>penstock up</code> prints its address on the machine where Penstock
+runs.</p>
 <h2>Webhooks</h2>
 <p>Payloads are JSON, each with its sender's signature. <code>penstock init</code> makes the secret and prints what to
 paste where; a team's own webhooks are at <code>/webhooks/TEAM/SENDER</code>.</p>

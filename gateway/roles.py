@@ -26,6 +26,7 @@ _RULES = (
     ("POST", rf"{_TASK}/retry", Role.OPERATOR, "task.retry"),
     ("POST", rf"{_TASK}/answer", Role.OPERATOR, "task.answer"),
     ("POST", rf"{_TASK}/approve", Role.OPERATOR, "task.approve"),
+    ("POST", rf"/web/tasks/{_ID}/say", Role.VIEWER, "thread.push"),
     # What may be done in a thread is its own affair: viewers may add messages where somebody lets them.
     ("POST", r"/sync/push", Role.VIEWER, "thread.push"),
     ("POST", r"/threads/join", Role.VIEWER, "thread.join"),

@@ -66,6 +66,23 @@ class SessionList(BaseModel):
     sessions: list[SessionView]
 
 
+class Me(BaseModel):
+    name: str
+    role: str = Field(description="What the token allows: viewer, operator or admin.")
+    team: str
+    team_id: uuid.UUID
+    session: uuid.UUID | None = Field(description="The session that the token is of, if it is of one.")
+
+
+@router.get("/me", responses=documented(401, 403, 429, 503))
+def show_me(gateway: TheGateway, caller: TheCaller) -> Me:
+    """Who the request stands for, and what they may."""
+    with gateway.database.team(caller.team_id) as connection:
+        row = connection.execute("SELECT name FROM teams WHERE id = %s", (caller.team_id,)).fetchone()
+    team = str(row[0]) if row else ""
+    return Me(name=caller.name, role=caller.role, team=team, team_id=caller.team_id, session=caller.session)
+
+
 def limit_sign_in(gateway: Gateway, request: Request) -> None:
     """Raises `Refused` (429) for an address that tries too often."""
     gateway.sign_in_limit.require(request.client.host if request.client else "", "this address")

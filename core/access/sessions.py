@@ -32,6 +32,8 @@ SESSION_PERIOD = timedelta(days=30)
 """The longest that a session can be refreshed."""
 AGAIN_PERIOD = timedelta(seconds=20)
 """How long a refresh token that was exchanged may be presented again."""
+KEPT_PERIOD = timedelta(days=30)
+"""How long a session that is over stays in the database; the next start deletes older ones."""
 MOST_OF_PERSON = 50
 """Sessions that a person has in a team at once; the oldest ends."""
 
@@ -108,6 +110,11 @@ def start(
     """A new session. With `user_id` or `token_id` it never allows more than that user or API token, and ends with
     it."""
     name = person[:USER_CHARACTERS]
+    connection.execute(
+        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE team_id = %s "
+        "AND (ended_at < now() - %s OR expires_at < now() - %s) LIMIT 1000)",
+        (team, KEPT_PERIOD, KEPT_PERIOD),
+    )
     connection.execute(
         "UPDATE sessions SET ended_at = now(), ended_why = 'too many' WHERE id IN (SELECT id FROM sessions "
         "WHERE team_id = %s AND lower(person) = lower(%s) AND ended_at IS NULL ORDER BY created_at DESC OFFSET %s)",

@@ -22,6 +22,7 @@ from dagster_project.cli import (
     init,
     ledger,
     lifecycle,
+    mcp,
     migrate,
     model_proxy,
     models,
@@ -56,6 +57,7 @@ app = typer.Typer(
 )
 app.command("init")(init.init)
 app.command("up")(platform.up)
+app.command("mcp")(mcp.mcp)
 app.command("open")(open_page.open_page)
 app.command("down")(lifecycle.down)
 app.command("status")(lifecycle.status)

@@ -5,10 +5,11 @@ Rendered here, with small scripts of our own that bring them up to date. Not for
 
 from fastapi import APIRouter
 
-from gateway.web import actions, files, pages, sign_in
+from gateway.web import actions, files, messages, pages, sign_in
 
 router = APIRouter(include_in_schema=False)
 router.include_router(files.router)
 router.include_router(sign_in.router)
 router.include_router(pages.router)
 router.include_router(actions.router)
+router.include_router(messages.router)

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 from psycopg import Connection
+from starlette.concurrency import run_in_threadpool
 
 from core import tasks
 from core.access.roles import Role
@@ -14,9 +15,10 @@ from core.payload import clean
 from core.states import TaskState
 from gateway.callers import Caller
 from gateway.paging import read_cursor, write_cursor
-from gateway.state import TheCaller, TheGateway
+from gateway.state import Gateway, TheCaller, TheGateway
 from gateway.task_views import summaries
 from gateway.web.cookies import ROOT
+from gateway.web.messages import read_messages
 from gateway.web.render import page
 from gateway.web.story import read_story, tally
 
@@ -96,13 +98,20 @@ def _team_name(connection: Connection[Any], caller: Caller) -> str:
 
 
 @router.get(f"{ROOT}/tasks/{{task_id}}")
-def show_task(
+async def show_task(
     task_id: uuid.UUID,
     gateway: TheGateway,
     caller: TheCaller,
     attempt: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> Response:
     """One task: the story of its latest attempt, or of the one that is asked for."""
+    said = await read_messages(gateway, caller, task_id)
+    return await run_in_threadpool(_task_page, gateway, caller, task_id, attempt, said)
+
+
+def _task_page(
+    gateway: Gateway, caller: Caller, task_id: uuid.UUID, attempt: int | None, said: list[dict[str, Any]]
+) -> Response:
     with gateway.database.team(caller.team_id) as connection:
         story = read_story(connection, task_id, attempt)
         team = _team_name(connection, caller)
@@ -115,6 +124,7 @@ def show_task(
         task=story.task,
         body=formatted(story.task.body),
         request=uuid.uuid5(task_id, "request"),  # as `threads.tasks` names the message that the issue is
+        messages=said,
         may_act=caller.role.allows(Role.OPERATOR),
         before=tally(evidence.before if evidence else None),
         after=tally(evidence.after if evidence else None),

@@ -15,6 +15,7 @@ from gateway.callers import Caller
 from gateway.problems import Refused
 from gateway.web.cookies import ROOT, SESSION, SIGN_IN
 from gateway.web.files import files
+from threads.ids import uuid7
 
 if TYPE_CHECKING:
     import jinja2
@@ -50,7 +51,9 @@ def _templates() -> "jinja2.Environment":
     found.filters.update(
         ago=ago, clock=clock, moment=moment, seconds=seconds, plural=plural, capitalize_first=capitalised, ticks=ticks
     )
-    found.globals.update(file=lambda name: files().place(name), root=ROOT, session=SESSION, sign_in=SIGN_IN)
+    found.globals.update(
+        file=lambda name: files().place(name), fresh_id=uuid7, root=ROOT, session=SESSION, sign_in=SIGN_IN
+    )
     return found
 
 

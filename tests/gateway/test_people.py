@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -112,3 +113,17 @@ def test_a_person_has_one_limit_however_many_tokens_they_get(
 
     assert [get() for _ in range(3)] == [200, 200, 429]  # the last after a second
     assert get(sub="u-2") == 200
+
+
+def test_a_persons_session_has_their_role_for_half_a_day_and_their_name(people: TestClient, server: OidcServer) -> None:
+    person = _header(server.token(groups=["devs"]))
+    made = people.post("/sessions", headers=person).json()
+    assert made["person"] == "ada@example.org"
+    left = datetime.fromisoformat(made["ends_at"]) - datetime.now(UTC)
+    assert timedelta(hours=11) < left <= timedelta(hours=12)
+    session = _header(made["access_token"])
+    me, own = (people.get("/me", headers=headers).json() for headers in (session, person))
+    assert {**me, "session": None} == own
+    assert (me["role"], me["session"]) == ("operator", made["session"])
+    server.always = "404"
+    assert people.get("/tasks", headers=session).status_code == 200, "the issuer is not asked again"

@@ -66,6 +66,7 @@ NEEDED = {
     ("POST", "/tokens"): "admin",
     ("DELETE", "/tokens/{token_id}"): "admin",
     ("GET", "/audit"): "admin",
+    ("GET", "/me"): "viewer",
     ("GET", "/sessions"): "admin",
     ("POST", "/sessions"): "viewer",
     ("DELETE", "/sessions/current"): "viewer",

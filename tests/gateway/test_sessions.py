@@ -176,9 +176,26 @@ def test_the_oldest_of_too_many_sessions_of_a_person_ends(
     assert seen == [401, 200, 200, 200]
 
 
-@pytest.mark.parametrize("token", ["", "x", "psr_" + "a" * 43, "psr_" + "é" * 20, "a" * 300])
-def test_what_is_no_refresh_token_is_refused(client: TestClient, token: str) -> None:
-    assert _refresh(client, token).status_code in (400, 401)
+def test_sessions_that_were_over_long_ago_are_deleted(
+    client: TestClient, token_for: TokenFor, database: Database
+) -> None:
+    headers = token_for("viewer")
+    made = [_start(client, headers) for _ in range(3)]
+    client.delete("/sessions/current", headers=_bearer(made[0]["access_token"]))
+    with database.system() as connection:
+        connection.execute("UPDATE sessions SET ended_at = ended_at - interval '31 days'")
+        connection.execute(
+            "UPDATE sessions SET expires_at = now() - interval '29 days' WHERE id = %s", (made[1]["session"],)
+        )
+    last = _start(client, headers)
+    with database.system() as connection:
+        left = {str(one) for (one,) in connection.execute("SELECT id FROM sessions").fetchall()}
+    assert left == {made[1]["session"], made[2]["session"], last["session"]}
+
+
+def test_what_is_no_refresh_token_is_refused(client: TestClient) -> None:
+    for token in ("", "x", "psr_" + "a" * 43, "psr_" + "é" * 20, "a" * 300):
+        assert _refresh(client, token).status_code in (400, 401), token
 
 
 def test_too_many_attempts_from_one_address_are_refused(client: TestClient) -> None:

@@ -23,6 +23,10 @@ if (owner) {
   document.querySelector('form[action$="/session/end"]')?.addEventListener("submit", leave);
 }
 
+if (owner && !document.getElementById("thread") && "indexedDB" in globalThis) {
+  import("./thread.mjs").then(({ sendPending }) => sendPending()).catch(() => {}); // the next page tries again
+}
+
 const filters = document.querySelector(".filters");
 if (filters) {
   filters.source.addEventListener("change", () => filters.requestSubmit());
@@ -53,12 +57,9 @@ if (task) {
 }
 
 async function leave(event) {
-  if (event.submitter?.dataset.sure) return;
   event.preventDefault();
-  const { form, button } = { form: event.target, button: event.submitter };
   await forget().catch(() => {});
-  button.dataset.sure = "1";
-  form.requestSubmit(button);
+  event.target.submit();
 }
 
 /** Deletes what the browser keeps of the pages and threads. */

@@ -79,16 +79,19 @@ export class Sync {
     }
   }
 
-  /** Sends what is pending, until nothing is left; then waits for more. */
-  async pushAll() {
-    for (;;) {
+  /** Sends what is pending, until nothing is left. */
+  async flush() {
+    while (!this.stopped) {
       const { meta, pending } = await this.store.read();
       const chosen = batch(pending);
-      if (!chosen.length) break;
+      if (!chosen.length) return;
       await this.push(meta.client, chosen);
-      if (this.stopped) return;
     }
-    await this.sleep();
+  }
+
+  async pushAll() {
+    await this.flush();
+    if (!this.stopped) await this.sleep();
     if (!this.stopped) await new Promise((resolve) => this.timer(resolve, WINDOW_MS));
   }
 

@@ -1,7 +1,7 @@
 // The thread on a task's page: shows what is confirmed and what is still to be sent, and writes. Of several tabs one
 // talks to the server; the others hear from it.
 
-import { KEPT_MESSAGES, emptyThread, shown, uuid7 } from "./replica.mjs";
+import { emptyThread, shown, uuid7 } from "./replica.mjs";
 import { call, locked, owner, renew } from "./session.mjs";
 import { Full, Store } from "./store.mjs";
 import { Sync } from "./sync.mjs";
@@ -17,7 +17,9 @@ export async function startThread(section) {
   const box = section.querySelector("#say");
   const note = section.querySelector("#say-note");
   const status = section.querySelector("#thread-state");
+  const older = section.querySelector("#older");
   const task = section.dataset.threadOf;
+  let before = []; // older messages than those that are kept, as long as the page is open
   const store = await Store.open(owner);
   const channel = new BroadcastChannel("penstock-threads");
   let thread = await store.threadOf(task);
@@ -44,7 +46,9 @@ export async function startThread(section) {
       const [copy, { pending, dead }] = await Promise.all([thread ? store.thread(thread) : undefined, store.read()]);
       const known = copy ?? emptyThread(thread ?? "");
       const mine = pending.filter((one) => one.thread === thread);
-      render(shown(known, mine), dead.filter((one) => one.thread === thread), known);
+      const first = known.messages[0]?.seq ?? 0;
+      older.hidden = !copy || first <= 2 || before[0]?.seq <= 2 || before.end;
+      render([...before.filter((one) => one.seq < first), ...shown(known, mine)], dead.filter((one) => one.thread === thread), known);
       composer.hidden = !thread || (copy && copy.role === "reader");
       const waiting = mine.filter((one) => one.seq === undefined).length;
       status.textContent = waiting ? `${waiting} to send` : copy ? "" : thread ? "loading" : "";
@@ -178,6 +182,16 @@ export async function startThread(section) {
     stopEditing();
   }
 
+  older.addEventListener("click", async () => {
+    const kept = (await store.thread(thread)).messages[0]?.seq;
+    const place = before[0]?.seq ?? kept;
+    const page = await sync.json("GET", `/threads/${thread}/messages?before=${place}&limit=200`).catch(() => null);
+    if (!page) return;
+    before = [...page.messages.map((one) => ({ siblings: [], body: {}, ...one })), ...before];
+    before.end = !page.messages.length;
+    show();
+  });
+
   function stopEditing() {
     delete composer.dataset.edits;
     delete composer.dataset.base;
@@ -215,4 +229,12 @@ export async function startThread(section) {
   show();
 }
 
-export { KEPT_MESSAGES };
+/** On a page without a thread: sends what was written before and is not sent yet. */
+export async function sendPending() {
+  const store = await Store.open(owner);
+  if (!(await store.read()).pending.some((one) => one.seq === undefined)) return store.close();
+  const sync = new Sync(store, { call, renew, told: (what) => { if (what !== "changed") describeNet(what); } });
+  addEventListener("online", () => sync.nudge());
+  addEventListener("pagehide", () => sync.stop());
+  return locked("penstock-threads", () => sync.forever(async () => { await sync.flush(); sync.stop(); }));
+}

@@ -18,7 +18,10 @@ self.addEventListener("activate", (event) => {
   event.waitUntil(
     caches.keys()
       .then((names) => Promise.all(names.filter((name) => name.startsWith("penstock-shell-") && name !== SHELL).map((name) => caches.delete(name))))
-      .then(() => self.clients.claim()),
+      .then(() => self.clients.claim())
+      .then(() => fetch("/web", { headers: { "Penstock-Refresh": "1" } })) // the list is always there
+      .then((answer) => (answer.ok && !answer.redirected ? keep(new URL("/web", location.origin).href, answer) : undefined))
+      .catch(() => {}),
   );
 });
 

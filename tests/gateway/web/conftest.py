@@ -59,11 +59,12 @@ def link(database: Database) -> Callable[..., str]:
 @pytest.fixture
 def enter(make_client: Callable[..., TestClient], link: Callable[..., str]) -> Iterator[Callable[..., Browser]]:
     """Browsers that have signed in, each with cookies of its own."""
-    app = make_client().app
+    first = make_client()
     opened = []
 
     def make(**who: Any) -> Browser:
-        client = TestClient(app, raise_server_exceptions=False)
+        client = TestClient(first.app, raise_server_exceptions=False)
+        client.portal = first.portal  # one event loop, as one process has
         opened.append(client)
         answer = client.get(link(**who), headers=OPENED)
         assert answer.status_code == 200, answer.text

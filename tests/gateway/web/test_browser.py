@@ -160,8 +160,15 @@ def test_a_person_reads_and_writes_online_and_offline(
     assert row is not None
     push(2, kind="delete", message=str(row[0]))
 
-    # It comes back: what waited is sent once, in order, and what was not accepted is shown.
+    # It comes back, while the list is open: what waited is sent once, in order, and what was not accepted is shown.
+    page.go(f"{server.address}/web")
     server.start()
+    page.wait("document.getElementById('net').hidden && document.querySelectorAll('.row').length === 2", "the list", 60)
+    end = time.monotonic() + 60
+    while "Written in a train." not in texts(database):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    page.go(f"{server.address}/web/tasks/{task}")
     page.wait(says("Written in a train.", sent=True), "what waited to be sent", 60)
     page.wait("document.querySelector('.message.lost')?.innerText.includes('not accepted')", "the refused edit", 60)
     page.wait("document.getElementById('net').hidden", "that it is online again", 60)

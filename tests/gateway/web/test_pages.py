@@ -199,6 +199,28 @@ def test_a_viewer_reads_and_is_offered_nothing_else(
         assert (answer.status_code, "Your role does not allow this" in answer.text) == (403, True)
 
 
+def test_the_thread_is_read_and_written_without_scripts(enter: Enter, add_task: AddTask) -> None:
+    task, browser = add_task(), enter()
+    page = browser.get(f"/web/tasks/{task}").text
+    [message] = re.findall(r'name="message" value="([^"]+)"', page)
+    fields = {"form": browser.form_token(), "message": message, "text": "<b>Why?</b>\r\nReally."}
+    for _ in range(2):
+        page = browser.send(f"/web/tasks/{task}/say", fields).text
+    assert page.count("&lt;b&gt;Why?&lt;/b&gt;\nReally.") == 2, "as an answer of the task, and in the thread"
+    viewer = enter(role="viewer", person="eve")
+    page = viewer.get(f"/web/tasks/{task}").text
+    assert "&lt;b&gt;Why?" in page and "/say" not in page
+    assert (
+        viewer.send(
+            f"/web/tasks/{task}/say", {**fields, "form": viewer.form_token(), "message": str(uuid.uuid4())}
+        ).status_code
+        == 409
+    )
+    for wrong in ({"form": "x"}, {"text": " "}, {"text": "x" * 60_001}, {"message": "x"}):
+        assert browser.send(f"/web/tasks/{task}/say", fields | wrong).status_code in (400, 403)
+    assert browser.send(f"/web/tasks/{uuid.uuid4()}/say", fields).status_code == 404
+
+
 def test_files_are_kept_for_good_under_a_name_that_changes_with_them(client: TestClient) -> None:
     for name in files().files:
         answer = client.get(files().place(name))

@@ -56,6 +56,19 @@ test("a gap is noticed and nothing is folded in over it", () => {
   assert.equal(foldAll(copy, [append(1, "a"), append(2, "b")]).head, 2);
 });
 
+test("an op that comes again late changes nothing", () => {
+  const ops = [op(1, "create", { title: "one", owner: "o" }), append(2, "a"), op(3, "title", { title: "two" }), op(4, "delete", { id: "a" })];
+  const copy = foldAll(emptyThread("t"), ops);
+  for (const old of ops) assert.deepEqual(fold(copy, old), copy);
+});
+
+test("messages that were read with later edits are not set back by earlier ones", () => {
+  const read = { ...emptyThread("t"), head: 5, messages: [{ id: "a", seq: 1, revision: 9, role: "user", author: "ann", text: "new", body: {}, siblings: [], deleted: false }] };
+  const after = foldAll(read, [op(6, "edit", { id: "a", text: "old", base: 1 }), op(7, "edit", { id: "a", text: "old too", base: 6 }), op(8, "title", { title: "t" })]);
+  assert.deepEqual(texts(after.messages), ["new"]);
+  assert.deepEqual(texts(foldAll(after, [op(9, "edit", { id: "a", text: "new", base: 7 }), op(10, "edit", { id: "a", text: "newer", base: 9 })]).messages), ["newer"]);
+});
+
 test("a tombstone wins over an edit, and a truncation spares what came later", () => {
   const ops = [append(1, "a"), append(2, "b"), op(3, "delete", { id: "a" }), op(4, "edit", { id: "a", text: "again", base: 1 }), append(5, "c"), op(6, "truncate", { after: 1, upto: 2 })];
   assert.deepEqual(texts(foldAll(emptyThread("t"), ops).messages), [null, null, "c"]);
@@ -93,6 +106,8 @@ test("a pending mutation goes when its op arrives, by its number, its seq or its
   const edit = { id: 8, thread: "t", kind: "edit", message: "m", text: "x", seq: 1 };
   assert.deepEqual(stillPending([edit], after, "me"), []);
   assert.deepEqual(stillPending([{ ...edit, seq: 2 }], after, "me").length, 1);
+  const lost = { id: 9, thread: "t", kind: "edit", message: "m", text: "x" }; // its answer was lost
+  assert.deepEqual(stillPending([lost], after, "me", [op(2, "edit", { id: "m", text: "x" }, { client: "me", mutation: 9 })]), []);
   const foreign = [append(1, "z", "z", { client: "another", mutation: 7 })];
   assert.deepEqual(stillPending([mine], foldAll(before, foreign), "me", foreign), [mine]);
 });

@@ -37,7 +37,7 @@ class Server {
     if (url.pathname === "/sync/pull") {
       const from = Number(url.searchParams.get("cursor") ?? 0);
       const about = { id: "t", title: "T", head: this.ops.length, role: "writer", owner: "o", visibility: "team", from: from + 1, ops: this.ops.slice(from, from + 3) };
-      return reply(200, { cursor: String(this.ops.length), reset: false, threads: this.ops.length > from ? [about] : [], purge: this.purged ? ["t"] : [] });
+      return reply(200, { cursor: String(this.ops.length), reset: this.reset ?? false, threads: this.ops.length > from ? [about] : [], purge: this.purged ? ["t"] : [] });
     }
     if (url.pathname === "/threads/t/ops") { const after = Number(url.searchParams.get("after")); return reply(200, { ops: this.ops.slice(after, after + 500) }); }
     if (url.pathname === "/threads/t/messages") return reply(200, { messages: foldAll(emptyThread("t"), this.ops).messages });
@@ -110,6 +110,18 @@ test("a copy that is far behind reads what the pull did not hold", async () => {
   await sync.pullOnce();
   assert.equal(store.state.threads.get("t").head, 40);
   assert.equal(store.state.threads.get("t").messages.length, 40);
+});
+
+test("a reset forgets what was confirmed, keeps what is pending, and reads the thread anew", async () => {
+  const server = new Server();
+  server.push({ client: "another", mutations: [{ id: 1, message: "m", text: "of this server" }] });
+  server.reset = true;
+  const { store, sync } = made(server);
+  store.state.threads.set("t", { ...emptyThread("t"), head: 90, messages: [{ id: "x", seq: 90, text: "of another server" }] });
+  await say(store, "mine");
+  await sync.pullOnce();
+  assert.deepEqual(store.state.threads.get("t").messages.map((one) => one.text), ["of this server"]);
+  assert.deepEqual(store.state.pending.map((one) => one.text), ["mine"]);
 });
 
 test("a server that has forgotten the client gets what is pending under new numbers", async () => {
