@@ -32,10 +32,9 @@ from tests.faults.proxy import Proxy
 from threads.client.client import ThreadClient
 from threads.client.transport import HttpTransport, Tokens
 
-pytestmark = pytest.mark.services
-
 ROOT = Path(__file__).parents[2]
 ROUNDS = int(os.environ.get("PENSTOCK_TEST_ROUNDS", "20"))
+pytestmark = [pytest.mark.services, pytest.mark.timeout(900 + 60 * ROUNDS)]
 SEED = int(os.environ.get("PENSTOCK_TEST_SEED", "1"))
 CLIENTS = 10
 HEALED_WITHIN = 35.0
