@@ -1,5 +1,6 @@
 # make demo    set everything up and run the main job      make up     start the platform
 # make test    set everything up and run the tests         make lint   style, types, import rules
+# make demo-objects   a durable object: made, called, hibernates, wakes, updated by a canary, fails, goes back
 # make test-cluster   set everything up and run the tests on a real Kubernetes of one node (root; not part of the others or of
 #              .ci/run: building Kubernetes takes ten to thirty minutes the first time)
 # make fresh   the demo and the tests in a clean clone on a bare Debian 12 (as root); COMMAND=... runs something else
@@ -10,7 +11,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup setup-dev services demo up test test-services test-cluster fresh lint bench bench-retrieval lock clean
+.PHONY: help setup setup-dev services demo demo-objects up test test-services test-cluster fresh lint bench bench-retrieval lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -26,6 +27,9 @@ services: setup-dev
 
 demo: setup
 	@$(BIN)/python -m deploy.demo
+
+demo-objects: setup
+	@$(BIN)/python -m deploy.demo.objects
 
 up: setup
 	@$(BIN)/penstock up

@@ -16,6 +16,7 @@ from assets.executions import assets as execution_assets
 from assets.executions import environment_assets
 from assets.migrations import assets as migration_assets
 from assets.migrations import model_assets
+from assets.objects import assets as object_assets
 from assets.plans import assets as plan_assets
 from assets.research import assets as research_assets
 from assets.results import asset_checks as result_checks
@@ -25,6 +26,7 @@ from dagster_project.jobs import context, evals, events, models, retention, swee
 from dagster_project.runtime import worker_platform
 from sensors.changes import change_sensor
 from sensors.migrations import migration_request_sensor, migration_sensor
+from sensors.objects import object_type_sensor
 from sensors.publications import failed_run_sensor, publication_sensor
 from sensors.stale import stale_source_sensor
 from sensors.sweeps import sweep_sensor
@@ -46,6 +48,7 @@ defs = Definitions(
             eval_assets,
             comparison_assets,
             default_assets,
+            object_assets,
         ],
         include_specs=True,
     ),
@@ -92,6 +95,7 @@ defs = Definitions(
         migration_sensor,
         migration_request_sensor,
         evals.eval_candidate_sensor,
+        object_type_sensor,
     ],
     resources={
         "platform": ResourceDefinition(lambda _: worker_platform()),

@@ -24,7 +24,7 @@ from objects.model import Address, Call, Reply, Unavailable, problem
 from objects.router import Node, Router
 from objects.steps import Outside, Steps
 from objects.store import NodeStore
-from objects.wire import LINE_BYTES, read_call, write_reply
+from objects.wire import LINE_BYTES, SECRET_BYTES, read_call, write_reply
 
 _logger = logging.getLogger("objects")
 _T = TypeVar("_T")
@@ -174,14 +174,14 @@ class ObjectNode:
         running: set[asyncio.Task[None]] = set()
         try:
             async with asyncio.timeout(5):
-                first = json.loads(await reader.readline())
-            if not hmac.compare_digest(str(first.get("secret")).encode(), self.secret.encode()):
+                first = await reader.readexactly(SECRET_BYTES + 1)
+            if not hmac.compare_digest(first, self.secret.encode() + b"\n"):
                 return
             while line := await reader.readline():
                 task = asyncio.create_task(self._answer(line, writer))
                 running.add(task)
                 task.add_done_callback(running.discard)
-        except (OSError, ValueError, AttributeError, TimeoutError, asyncio.IncompleteReadError):
+        except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
             pass  # it spoke no protocol, or went away
         finally:
             self._connections.discard(writer)

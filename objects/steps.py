@@ -131,11 +131,15 @@ class Steps:
     def _try(self, call: Call) -> Reply | None:
         """The reply; None if the object was lost meanwhile."""
         chosen = self._handlers.choose(call.address)
-        if self._handlers.of(call.address, chosen.version).spec.stateless:
+        spec = self._handlers.of(call.address, chosen.version).spec
+        if spec.stateless:
             return self._without_state(call, chosen)
         held = self._held.get(call.address)
         if held is None:
-            claimed = self._claim(call, chosen)
+            wanted = spec.methods.get(call.method)
+            claimed = self._claim(call, chosen, create=wanted is not None and not wanted.reading)
+            if claimed is None:  # a look at what does not exist makes nothing
+                return self._without_state(call, chosen)
             if isinstance(claimed, Reply):
                 return claimed
             held = claimed
@@ -186,9 +190,12 @@ class Steps:
             self._store.fault(call.address, chosen.version, "call", str(fault))
             return problem("fault", str(fault)[:1000])
 
-    def _claim(self, call: Call, chosen: Chosen) -> "Held | Reply":
+    def _claim(self, call: Call, chosen: Chosen, *, create: bool) -> "Held | Reply | None":
+        """The object as this node runs it from now on, the reason why it cannot, or None if there is no such object."""
         address = call.address
-        found = self._store.claim(address, self.node, create=True, code=chosen.version)
+        found = self._store.claim(address, self.node, create=create, code=chosen.version)
+        if found.outcome == "absent":
+            return None
         if found.outcome == "elsewhere":
             return problem("moved", "another node runs the object", owner=found.address, seconds=found.seconds)
         if found.outcome == "terminated":

@@ -13,6 +13,8 @@ from typing import Any
 from objects.model import Address, Call, Reply
 
 LINE_BYTES = 12 << 20
+SECRET_BYTES = 43
+"""Of a secret, which comes before anything else, so that little is read of somebody who does not know it."""
 CONNECT_SECONDS = 2.0
 
 
@@ -65,7 +67,7 @@ class Link:
                 reader, writer = await asyncio.open_connection(host.strip("[]"), int(port), limit=LINE_BYTES)
         except (OSError, ValueError) as error:
             raise LinkLost(f"the node at {address} cannot be reached") from error
-        writer.write(json.dumps({"secret": secret}).encode() + b"\n")
+        writer.write(secret.encode() + b"\n")
         return cls(reader, writer)
 
     @property

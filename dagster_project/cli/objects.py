@@ -371,6 +371,63 @@ def submit(
         raise typer.Exit(1)
 
 
+@objects.command()
+def write(
+    kind: TypeName,
+    wish: Annotated[str, typer.Argument(help="What the service is to do; `-`: standard input.")],
+    model: Annotated[str | None, typer.Option(help="Chat model; by default the setting chat_model.")] = None,
+    scenarios: Annotated[
+        Path | None, typer.Option(help="Tests that it must pass, as JSON.", exists=True, dir_okay=False)
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Drafts at most.")] = 4,
+    percent: Annotated[int, typer.Option(min=1, max=100, help="As for submit.")] = 20,
+    out: Annotated[Path | None, typer.Option(help="Also write the last draft into this folder.")] = None,
+    team: TeamName = None,
+) -> None:
+    """Have a chat model write a service, try each draft in the sandbox, and submit the one that passes."""
+    import sys
+
+    from core.access.audit import audited
+    from core.chat import ChatUnavailable, UnknownChatModel, open_chat
+    from core.settings import load_settings
+    from objects.custom.opened import TeamCode
+    from objects.custom.writing import write as have_written
+    from objects.submissions import Submission
+    from objects.submissions import submit as store
+
+    settings = load_settings()
+    tests = _json(scenarios, "--scenarios") if scenarios else []
+    text = sys.stdin.read(1 << 16) if wish == "-" else wish
+    with opened() as database, access_errors():
+        here, me = team_of(database, team), command_user()
+        if (named := model or settings.chat_model) is None:
+            raise CommandFailed(
+                "no chat model is set: give --model, or set PENSTOCK_CHAT_MODEL; see docs/chat-models.md"
+            )
+        try:
+            chat = open_chat(named, settings.models_folder)
+            sandbox = TeamCode(settings.sandbox).sandbox()
+            found = have_written(chat, sandbox, kind, text, tests, rounds=rounds, step=note)
+        except (ChatUnavailable, UnknownChatModel) as error:
+            raise CommandFailed(str(error)) from None
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / f"{kind}.py").write_text(found.source, encoding="utf-8")
+            for name, value in (("manifest", found.manifest), ("scenarios", found.scenarios)):
+                (out / f"{kind}-{name}.json").write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        if not found.passed:
+            reasons = found.verdict.reasons if found.verdict else (found.problem,)
+            raise CommandFailed(f"no draft of {found.rounds} passed. The last: " + "; ".join(reasons[:5]))
+        with audited(database, here, me, "object-type.submit", kind) as connection:
+            given = Submission(kind, found.source, found.manifest, found.scenarios, f"{named}, for {me}", percent)
+            code = store(connection, here, given)
+        settings.objects_wanted.touch(mode=0o600)
+        result = _await(database, here, kind, code.version, 120)
+    line(
+        f"version {result.version} of {kind}: {result.state}, after {found.rounds} drafts, {found.usage.tokens} tokens"
+    )
+
+
 def _await(database: "Database", team: uuid.UUID, kind: str, version: int, seconds: float) -> Any:
     """The version once it was checked: by a node that runs, else by this command."""
     from core.settings import load_settings

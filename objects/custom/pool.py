@@ -30,7 +30,8 @@ STORE_SECONDS = 300.0
 """How long after the last use a process without code is kept in store."""
 WAIT_SECONDS = 15.0
 
-_Name = tuple[uuid.UUID, str, int]
+_Name = tuple[uuid.UUID, str, str]
+"""Team, type, and hash of the code."""
 
 
 class Pool:
@@ -48,7 +49,7 @@ class Pool:
         self._closed = False
 
     def handler(self, team: uuid.UUID, code: CodeRow, spec: TypeSpec) -> "SandboxHandler":
-        return SandboxHandler(self, (team, code.type, code.version), code, spec)
+        return SandboxHandler(self, (team, code.type, code.sha256), code, spec)
 
     @contextmanager
     def worker(self, name: _Name, source: str, *, program: bool) -> Iterator[Worker]:

@@ -254,7 +254,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from sandbox import open_sandbox
 
         try:
-            cases = load_cases(options.set, options.split)
+            cases = [case for case in load_cases(options.set, options.split) if case.fields.language == "python"]
         except EvalSetError as error:
             parser.exit(1, f"choice: {error}\n")
         sandbox = open_sandbox(options.backend)

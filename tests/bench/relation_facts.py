@@ -47,7 +47,9 @@ def projects(split: str, cache: Path, sandbox: Sandbox) -> Iterator[Project]:
     """The cases of one half of both sets by id, from the cache where they were run before. A case that cannot be run
     is named on stderr and left out."""
     cache.mkdir(parents=True, exist_ok=True)
-    cases: list[RepairCase | ReleasedCase] = [*load_cases(SETS / "repair", split)]
+    cases: list[RepairCase | ReleasedCase] = [
+        case for case in load_cases(SETS / "repair", split) if case.fields.language == "python"
+    ]
     cases += [case for case in load_released(SETS / "released-fixes") if case.fields.split == split]
     for case in cases:
         stored = cache / f"{case.id}.pickle"

@@ -16,6 +16,7 @@ from typing import Any
 
 from assets.evals.sets.repair import RepairCase, checkout, judge_patch, load_cases
 from assets.evals.sets.set_files import EvalSetError
+from assets.evals.sets.suite_runs import why_not_runnable
 from assets.executions.engines.open_engine import EngineChoice
 from core.work import Budget
 from dagster_project.subjects.repair import solve_case
@@ -24,13 +25,16 @@ from sandbox.protocol import Sandbox
 ROOT = Path(__file__).parents[2]
 SET = ROOT / "eval_sets" / "repair"
 CORRECT, PLAUSIBLE, UNRESOLVED, FAILED = "correct", "plausible-but-wrong", "unresolved", "failed"
+NOT_RUNNABLE = "not-runnable"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One case's result. `outcome` is `correct`, `plausible-but-wrong`, `unresolved` or `failed` (the solver broke)."""
+    """One case's result. `outcome` is `correct`, `plausible-but-wrong`, `unresolved`, `failed` (the solver broke)
+    or `not-runnable` (this machine lacks the case's language)."""
 
     case: str
+    language: str
     bug_class: str
     family: str
     split: str
@@ -60,7 +64,9 @@ def solve(case: RepairCase, sandbox: Sandbox, budget_seconds: float, engine: str
 def run_case(case: RepairCase, sandbox: Sandbox, budget_seconds: float, engine: str) -> Row:
     began = time.monotonic()
     fields = case.fields
-    known = (case.id, fields.bug_class, fields.family, fields.split, fields.cluster, fields.expected)
+    known = (case.id, fields.language, fields.bug_class, fields.family, fields.split, fields.cluster, fields.expected)
+    if (lacking := why_not_runnable(fields.language, case.repo)) is not None:
+        return Row(*known, NOT_RUNNABLE, "none", 0, 0.0, None, lacking, None, {})
     try:
         execution, verdict = solve(case, sandbox, budget_seconds, engine)
     except Exception as error:
@@ -88,6 +94,7 @@ def run_case(case: RepairCase, sandbox: Sandbox, budget_seconds: float, engine: 
 
 def totals(rows: Sequence[Row]) -> dict[str, Any]:
     """Counts over the rows; rates are shares of the cases that can be resolved."""
+    rows = [row for row in rows if row.outcome != NOT_RUNNABLE]
     within = [row for row in rows if row.expected == "resolved"]
     count = {
         outcome: sum(1 for row in within if row.outcome == outcome)
@@ -138,6 +145,10 @@ def main(argv: list[str] | None = None) -> int:
     _say("")
     for name, value in found.items():
         _say(f"{name:28} {value}")
+    languages = {row.language: [one for one in rows if one.language == row.language] for row in rows}
+    by_language = {language: totals(of) for language, of in sorted(languages.items())}
+    for language, of in by_language.items():
+        _say(f"{language}: {of['correct']} correct of {of['resolvable']} that can be resolved, {of[PLAUSIBLE]} wrong")
     result = {
         "set": (options.set / "version").read_text(encoding="utf-8").strip(),
         "split": options.split,
@@ -146,6 +157,7 @@ def main(argv: list[str] | None = None) -> int:
         "budget_seconds": options.budget_seconds,
         "cpus": os.cpu_count(),
         "totals": found,
+        "by_language": by_language,
         "rows": [asdict(row) for row in rows],
     }
     options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -75,7 +75,8 @@ def main(argv: list[str] | None = None) -> int:
     from sandbox import open_sandbox
 
     sandbox = open_sandbox("bubblewrap")
-    cases = [c for c in load_cases(SET, options.split) if not options.case or any(p in c.id for p in options.case)]
+    cases = [c for c in load_cases(SET, options.split) if c.fields.language == "python"]
+    cases = [c for c in cases if not options.case or any(p in c.id for p in options.case)]
     with options.output.open("w", encoding="utf-8") as output:
         for case in cases:
             try:

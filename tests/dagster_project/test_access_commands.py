@@ -194,6 +194,7 @@ ABOUT_A_TEAM = [
     "object revive register/x",
     "object retry register/x",
     "object submit x README.md --manifest pyproject.toml",
+    "object write x y",
     "object update x --back",
     "audit",
     "open --print",

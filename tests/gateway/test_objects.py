@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +13,12 @@ from starlette.testclient import TestClient
 
 from core.database import Database
 from core.events import DEFAULT_TEAM
+from objects.client import ObjectRefused, Objects, typed
 from objects.lifecycle import terminate
 from objects.node import ThreadedNode
 
 Header = dict[str, str]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -168,3 +171,28 @@ def test_the_gateway_imports_neither_the_sandbox_nor_heavy_libraries() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_python_client_calls_repeats_and_makes_typed_clients(
+    client: TestClient, authorised: Header, node: ThreadedNode, tmp_path: Path
+) -> None:
+    objects = Objects("", authorised["Authorization"].removeprefix("Bearer "), client=client)  # type: ignore[arg-type]
+    visits = objects.of("register", "visits")
+    assert visits.call("add", amount=2) == {"count": 2}
+    assert [objects.call("register", "visits", "add", {}, id="once") for _ in range(2)] == [{"count": 3}] * 2
+    visits.call("lock", owner="x")
+    with pytest.raises(ObjectRefused) as refused:
+        visits.call("lock", {"owner": "y"})
+    assert (refused.value.status, refused.value.code) == (409, "locked")
+    source = typed(objects.type("register"))
+    (tmp_path / "register_client.py").write_text(source)
+    made: dict[str, Any] = {}
+    exec(compile(source, "register_client.py", "exec"), made)  # noqa: S102  what was just made
+    register = made["Register"](objects, "visits")
+    assert register.add(amount=4) == {"count": 7}
+    assert register.read()["count"] == 7
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", str(tmp_path / "register_client.py")],
+        capture_output=True, text=True, timeout=300, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout

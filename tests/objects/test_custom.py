@@ -2,100 +2,20 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from core.database import Database
-from core.events import DEFAULT_TEAM
-from objects.catalogue import CodeRow, read_code
-from objects.custom.opened import TeamCode
+from objects.catalogue import CodeRow
+from objects.manifest import read_manifest
 from objects.model import Reply
 from objects.node import ThreadedNode
-from objects.submissions import Submission, submit
+from tests.objects.code_cases import ACCOUNT, SCENARIO
 
 CallIt = Callable[..., Reply]
-
-ACCOUNT = """
-def handle(state, message):
-    amount = message["argument"].get("amount", 0)
-    if message["method"] == "total":
-        return state, {"total": state["total"]}
-    if message["method"] == "take" and amount > state["total"]:
-        raise Refused("too-much", "there is not so much")
-    total = state["total"] + (amount if message["method"] == "add" else -amount)
-    return {"total": total}, {"total": total}, [{"kind": "emit", "type": "changed", "data": {"total": total}}]
-"""
-TOTAL = {
-    "type": "object",
-    "properties": {"total": {"type": "integer"}},
-    "required": ["total"],
-    "additionalProperties": False,
-}
-AMOUNT = {
-    "type": "object",
-    "properties": {"amount": {"type": "integer", "minimum": 1, "maximum": 1000}},
-    "required": ["amount"],
-    "additionalProperties": False,
-}
-MANIFEST: dict[str, Any] = {
-    "description": "An account.",
-    "initial": {"total": 0},
-    "methods": {
-        "add": {"argument": AMOUNT, "answer": TOTAL},
-        "take": {"argument": AMOUNT, "answer": TOTAL},
-        "total": {"reading": True, "answer": TOTAL, "argument": {"type": "object"}},
-    },
-}
-SCENARIO = {
-    "name": "adds and takes",
-    "steps": [
-        {"call": "add", "argument": {"amount": 5}, "answer": {"total": 5}},
-        {"restart": True},
-        {"call": "take", "argument": {"amount": 2}, "includes": {"total": 3}},
-        {"call": "take", "argument": {"amount": 9}, "refused": "too-much"},
-    ],
-    "state": {"total": 3},
-}
-
-
-@pytest.fixture(scope="module")
-def team_code(sandbox: Any) -> Iterator[TeamCode]:
-    made = TeamCode(sandbox.name)
-    made.close_for_good, made.close = made.close, lambda: None  # type: ignore[attr-defined,method-assign]
-    yield made
-    made.close_for_good()  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-def node(make_node: Callable[..., ThreadedNode], team_code: TeamCode) -> ThreadedNode:
-    return make_node(custom=team_code)
-
-
-@pytest.fixture
-def let_out(database: Database) -> Callable[..., CodeRow]:
-    """Submits code and waits for the verdict."""
-
-    def make(source: str = ACCOUNT, *, name: str = "account", percent: int = 20, **changed: Any) -> CodeRow:
-        manifest = changed.pop("manifest", MANIFEST)
-        with database.team(DEFAULT_TEAM) as connection:
-            row = submit(
-                connection,
-                DEFAULT_TEAM,
-                Submission(name, source, manifest, changed.pop("scenarios", []), "test", percent),
-            )
-        deadline = time.monotonic() + 90
-        while True:
-            with database.team(DEFAULT_TEAM) as connection:
-                found = read_code(connection, name, row.version)
-            assert found is not None
-            if found.state != "submitted":
-                return found
-            assert time.monotonic() < deadline, "it was not checked"
-            time.sleep(0.1)
-
-    return make
 
 
 def body(reply: Reply) -> Any:
@@ -103,17 +23,17 @@ def body(reply: Reply) -> Any:
 
 
 def test_submitted_code_is_checked_let_out_and_called(
-    node: ThreadedNode, call: CallIt, let_out: Callable[..., CodeRow], database: Database
+    code_node: ThreadedNode, call: CallIt, let_out: Callable[..., CodeRow], database: Database
 ) -> None:
     code = let_out(scenarios=[SCENARIO])
     assert (code.state, code.verdict and code.verdict["reasons"]) == ("accepted", [])
     assert code.verdict and code.verdict["sha256"] == code.sha256
     kinds = {one["kind"] for one in code.verdict["evidence"]["checks"]}
     assert kinds == {"load", "scenario", "answer", "repeat", "restart", "hostile"}
-    assert body(call(node, "account/a", "add", '{"amount": 7}', id="x")) == {"total": 7}
-    assert call(node, "account/a", "add", '{"amount": 7}', id="x").repeated
-    assert body(call(node, "account/a", "total")) == {"total": 7}
-    assert body(call(node, "account/a", "take", '{"amount": 8}'))["code"] == "too-much"
+    assert body(call(code_node, "account/a", "add", '{"amount": 7}', id="x")) == {"total": 7}
+    assert call(code_node, "account/a", "add", '{"amount": 7}', id="x").repeated
+    assert body(call(code_node, "account/a", "total")) == {"total": 7}
+    assert body(call(code_node, "account/a", "take", '{"amount": 8}'))["code"] == "too-much"
     with database.system() as connection:
         events = connection.execute("SELECT body -> 'data' ->> 'total' FROM event_log").fetchall()
     assert events == [("7",)]
@@ -136,9 +56,59 @@ def test_submitted_code_is_checked_let_out_and_called(
     ids=["syntax", "no-handle", "schema", "globals", "reading", "scenario", "slow"],
 )
 def test_code_that_breaks_a_promise_is_refused_with_the_reason(
-    node: ThreadedNode, call: CallIt, let_out: Callable[..., CodeRow], source: str, reason: str
+    code_node: ThreadedNode, call: CallIt, let_out: Callable[..., CodeRow], source: str, reason: str
 ) -> None:
     code = let_out(source, scenarios=[SCENARIO])
     assert code.state == "refused" and code.verdict
     assert reason in " ".join(code.verdict["reasons"])
-    assert call(node, "account/a", "add", '{"amount": 1}').code == "no-such-type"
+    assert call(code_node, "account/a", "add", '{"amount": 1}').code == "no-such-type"
+
+
+def test_a_program_in_another_language_speaks_the_protocol_itself(
+    code_node: ThreadedNode, call: CallIt, let_in: Callable[..., int]
+) -> None:
+    program = (
+        "#!/bin/sh\n"
+        "while read -r line; do\n"
+        '  id=$(echo "$line" | sed \'s/^{"id": \\([0-9]*\\),.*/\\1/\')\n'
+        '  echo "{\\"id\\": $id, \\"state\\": {\\"n\\": 1}, \\"result\\": \\"from a shell\\"}"\n'
+        "done\n"
+    )
+    let_in(program, name="shell", manifest={"methods": {"go": {}}})
+    for _ in range(2):
+        assert body(call(code_node, "shell/a", "go", '{"x": 1}')) == "from a shell"
+    let_in("#!/bin/sh\nwhile read -r line; do echo hello; done\n", name="rude", manifest={"methods": {"go": {}}})
+    reply = call(code_node, "rude/a", "go", "1")
+    assert reply.code == "fault" and "broke the protocol" in reply.body
+
+
+def test_a_sharded_type_spreads_keys_and_tells_which_was_meant(
+    code_node: ThreadedNode, call: CallIt, let_in: Callable[..., int], database: Database
+) -> None:
+    source = "def handle(state, message):\n    state[message['key']] = 1\n    return state, sorted(state)\n"
+    manifest = {"initial": {}, "shards": 2, "methods": {"go": {}}}
+    let_in(source, name="many", manifest=manifest)
+    spec = read_manifest(manifest, "many", 1)
+    seen: dict[str, Any] = {}
+    for key in ("ada", "bob", "eve", "dan", "kim"):
+        shard = spec.object_key(key)
+        seen[shard] = body(call(code_node, f"many/{shard}", "go", "1", key=key))
+    assert set(seen) == {"shard-0", "shard-1"}
+    assert sorted(key for keys in seen.values() for key in keys) == ["ada", "bob", "dan", "eve", "kim"]
+
+
+def test_a_stateless_type_runs_at_once_and_stores_nothing(
+    code_node: ThreadedNode, call: CallIt, let_in: Callable[..., int], database: Database
+) -> None:
+    source = (
+        "import time\ndef handle(state, message):\n    time.sleep(0.5)\n    return state, message['argument'] * 2\n"
+    )
+    let_in(source, name="double", manifest={"stateless": True, "methods": {"go": {}}})
+    assert body(call(code_node, "double/a", "go", "1")) == 2
+    began = time.monotonic()
+    with ThreadPoolExecutor(3) as pool:
+        replies = list(pool.map(lambda n: call(code_node, "double/a", "go", str(n)), range(3)))
+    took = time.monotonic() - began
+    assert [body(reply) for reply in replies] == [0, 2, 4] and took < 15
+    with database.system() as connection:
+        assert connection.execute("SELECT count(*) FROM objects").fetchone() == (0,)

@@ -1,10 +1,12 @@
 """Calls to objects on a real database: answers, repeats, alarms, messages, hibernation and takeover."""
 
 import json
+import socket
 import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from core.access.teams import add_team
@@ -105,6 +107,27 @@ def test_a_node_that_lost_an_object_commits_nothing_more(
     assert body(call(other, "register/a", "read"))["count"] == 0
 
 
+def test_a_node_that_lost_an_object_answers_no_old_state(
+    make_node: Callable[..., ThreadedNode], call: CallIt, database: Database
+) -> None:
+    taken: list[Any] = []
+
+    def edge(name: str) -> None:
+        if name == "handled" and taken == [""]:  # between reading and answering, another node takes over and changes it
+            taken.append(name)
+            with database.system() as connection:
+                connection.execute("UPDATE objects SET epoch = epoch + 1, node = NULL")
+            assert other.do(other.node.take(_a_call("register/a", "add"))).ok
+
+    other = make_node()
+    slow = make_node(edge=edge)
+    assert slow.do(slow.node.take(_a_call("register/a", "add"))).ok
+    taken.append("")
+    reply = slow.do(slow.node.take(_a_call("register/a", "read")))
+    assert len(taken) == 2 and reply.code == "moved"
+    assert body(call(other, "register/a", "read"))["count"] == 2
+
+
 def test_a_draining_node_hands_its_objects_over_at_once(
     make_node: Callable[..., ThreadedNode], call: CallIt, database: Database
 ) -> None:
@@ -147,6 +170,23 @@ def test_a_state_of_before_can_be_restored(node: ThreadedNode, call: CallIt, dat
         assert kept == [8, 7, 6, 5, 4]
         restore(connection, DEFAULT_TEAM, "register", "a", 6)
     assert body(call(node, "register/a", "add"))["count"] == 7
+
+
+def test_a_look_at_what_does_not_exist_makes_no_object(node: ThreadedNode, call: CallIt, database: Database) -> None:
+    assert body(call(node, "register/a", "read")) == {"value": None, "count": 0}
+    assert call(node, "register/a", "burn").code == "no-such-method"
+    with database.system() as connection:
+        assert connection.execute("SELECT count(*) FROM objects").fetchone() == (0,)
+
+
+def test_whoever_does_not_know_a_nodes_secret_gets_no_answer(node: ThreadedNode) -> None:
+    host, _, port = node.node.address.rpartition(":")
+    for said in (b"x" * 44, b"{}\n" * 100, node.node.secret.encode()[:-1] + b"x\n"):
+        with socket.create_connection((host, int(port)), 5) as connection:
+            connection.sendall(said + b'{"number": 1}\n')
+            connection.settimeout(5)
+            with suppress(ConnectionResetError):
+                assert connection.recv(100) == b""
 
 
 def test_teams_have_objects_of_their_own(node: ThreadedNode, call: CallIt, database: Database) -> None:

@@ -1,0 +1,3 @@
+module example.com/waymark
+
+go 1.21

@@ -1,0 +1,65 @@
+"""Types of durable objects in Dagster: reported when what is to be seen of them has changed."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from dagster import AssetKey, DagsterInstance, SensorResult, SkipReason, build_sensor_context
+
+from assets.platform import Platform
+from core.events import DEFAULT_TEAM
+from core.settings import Settings
+from sensors.objects import object_type_sensor
+
+
+@pytest.fixture
+def platform(database_url: str, tmp_path: Path) -> Iterator[Platform]:
+    made = Platform(Settings(home=tmp_path), database_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def called(platform: Platform) -> Callable[[], None]:
+    """Adds an object with an answered call."""
+
+    def add() -> None:
+        key = uuid.uuid4().hex
+        with platform.database.team(DEFAULT_TEAM) as connection:
+            connection.execute(
+                "INSERT INTO objects (team_id, type, key, code_version, status) "
+                "VALUES (%s, 'register', %s, 1, 'Active')",
+                (DEFAULT_TEAM, key),
+            )
+            connection.execute(
+                "INSERT INTO object_calls (team_id, type, key, incarnation, call_id, method, request, outcome, answer, "
+                "state_version, code_version, seconds, caller) "
+                "VALUES (%s, 'register', %s, 1, 'x', 'add', '', 'ok', '1', 1, 1, 0.25, 'test')",
+                (DEFAULT_TEAM, key),
+            )
+
+    return add
+
+
+def test_a_type_is_reported_once_for_each_change(platform: Platform, called: Callable[[], None]) -> None:
+    with DagsterInstance.ephemeral() as instance:
+
+        def tick(cursor: str | None) -> str | None:
+            context = build_sensor_context(instance=instance, cursor=cursor)
+            result = object_type_sensor(context, platform=platform)
+            return result.cursor if isinstance(result, SensorResult) else None
+
+        context = build_sensor_context(instance=instance)
+        assert isinstance(object_type_sensor(context, platform=platform), SkipReason)
+        called()
+        cursor = tick(None)
+        for _ in range(2):
+            cursor = tick(cursor)
+        called()
+        tick(cursor)
+        assert instance.get_dynamic_partitions("object_types") == ["register"]
+        records = instance.fetch_materializations(AssetKey("object_types"), limit=10).records
+        shown = [one.asset_materialization.metadata for one in records if one.asset_materialization]
+        assert [facts["answered in the last hour"].value for facts in shown] == [2, 1]
+        assert shown[0]["p95 seconds"].value == 0.25 and shown[0]["objects active"].value == 2
