@@ -59,7 +59,9 @@ class TypePage(BaseModel):
 def list_types(
     gateway: TheGateway,
     team: TheTeam,
-    label: Annotated[str | None, Query(max_length=130, description="NAME=VALUE: only types with this label.")] = None,
+    label: Annotated[
+        str | None, Query(max_length=130, pattern="^[^=]+=", description="NAME=VALUE: only types with this label.")
+    ] = None,
 ) -> TypePage:
     """The types that the team may use: those that come with Penstock, and its own."""
     wanted = None
