@@ -164,6 +164,8 @@ def _handle_errors(app: FastAPI, gateway: Gateway) -> None:
             return respond(request, Refused(400, "malformed", f"the body is not JSON: {first['ctx']['error']}"))
         if where == ["body"] and "json" not in request.headers.get("content-type", ""):
             return respond(request, Refused(400, "malformed", "send the body as Content-Type: application/json"))
+        if where[0] == "path" and request.url.path.startswith(f"{cookies.ROOT}/"):
+            return respond(request, Refused(404, "no-such-page", "there is no such page"))
         field = ".".join(where[1:]) or where[0]
         return respond(request, Refused(400, "field", f"{field}: {first['msg']}"[:500], field=field[:200]))
 

@@ -102,7 +102,7 @@ def _copy_some(connection: Connection[Any], task_id: uuid.UUID, attempt: int, se
 def _state(connection: Connection[Any], task: Task) -> str:
     text = f"attempt {task.attempt}: {task.state}"
     if task.reason:
-        text += f", {task.reason}"
+        text += f", {task.reason.rstrip('. ')}"
     ending = read_ending(connection, task.id) if task.state in CLOSED_TASK_STATES else None
     return f"{text}. {ending.sentence()}".strip(" .") if ending else text
 

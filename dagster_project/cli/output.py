@@ -12,7 +12,7 @@ import typer
 AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class CommandFailed(RuntimeError):
@@ -35,8 +35,8 @@ def note(text: str) -> None:
 
 
 def plain(text: str) -> str:
-    """Text without the control characters that a terminal would obey, since titles and names come from anybody. Line
-    breaks and tabs stay."""
+    """Text without the control characters that a terminal would obey, among them those that turn the direction of
+    writing, since titles and names come from anybody. Line breaks and tabs stay."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 

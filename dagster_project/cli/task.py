@@ -349,8 +349,8 @@ def answer(
     ],
     team: TeamName = None,
 ) -> None:
-    """Answer the question that a task waits for, or tell the attempt that runs something: it observes that within
-    seconds."""
+    """Answer the question that a task waits for, or tell the attempt that runs something: it hears that between two of
+    its steps. What comes too late for that is part of the next attempt's text."""
     import sys
 
     from core.access.audit import audited
@@ -364,8 +364,8 @@ def answer(
         identity = find_task(database, here, task)
         with audited(database, here, me, "task.answer", identity) as connection:
             now = answer_question(connection, PostgresLog(database), identity, str(me), said)
-    heard = "hears it within seconds" if now.state == "running" else f"is {now.state}"
-    line(f"answered {identity}: attempt {now.attempt} {heard}")
+    heard = f"attempt {now.attempt} hears it after its present step"
+    line(f"answered {identity}: {heard if now.state == 'running' else f'it is {now.state} at attempt {now.attempt}'}")
 
 
 @tasks.command()

@@ -182,7 +182,10 @@ def say(
     with connected(url, token_file) as client, _valid():
         _sync(client)
         identity = _find(client, thread)
-        message = client.say(identity, sys.stdin.read() if text == "-" else text)
+        said = sys.stdin.read() if text == "-" else text
+        if not said.strip():
+            raise CommandFailed("the message is empty: nothing was written")
+        message = client.say(identity, said)
         sent = _sync(client)
         _refused(client, identity, message)
     if as_json:

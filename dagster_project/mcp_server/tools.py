@@ -160,7 +160,7 @@ def add_tools(server: MCPServer[Any], api: GatewayApi, knowledge: Knowledge, own
     @server.tool(annotations=ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True))
     async def write_message(
         context: Context[Any, Any],
-        text: Annotated[str, Field(min_length=1, max_length=60_000)],
+        text: Annotated[str, Field(pattern=r"\S", max_length=60_000)],
         task: TaskId | None = None,
         thread: Annotated[uuid.UUID | None, Field(description="Or a thread's id.")] = None,
         message: Annotated[

@@ -110,6 +110,10 @@ def test_aligned_cells_begin_at_the_same_place(rows: list[list[str]]) -> None:
         assert line.split() == [cell or "-" for cell in row]
 
 
+def test_plain_text_does_not_turn_its_direction() -> None:
+    assert plain("a\u202ecba\u2066") == "a\ufffdcba\ufffd"
+
+
 @given(st.text())
 def test_plain_text_holds_no_control_character_but_line_breaks_and_tabs(text: str) -> None:
     shown = plain(text)

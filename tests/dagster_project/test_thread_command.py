@@ -38,6 +38,8 @@ def test_a_thread_from_the_command_line(penstock: Callable[..., Any], run_gatewa
         at = ("--url", url)
         thread = penstock("new", "The total is wrong", "--json", *at)["thread"]
         assert penstock("say", thread[:12], "It adds the tax twice.", "--json", *at)["sent"] is True
+        with pytest.raises(CommandFailed, match="is empty"):
+            penstock("say", thread, " \n", *at)
         assert "It adds the tax twice." in penstock("show", thread, *at)
         assert [one["title"] for one in penstock("list", "--json", *at)] == ["The total is wrong"]
         secret = penstock("share", thread, "link", "--link", "reader", "--json", *at)["link"]

@@ -157,6 +157,7 @@ def test_another_teams_tasks_are_not_there(
         answer = browser.get(f"/web/tasks/{foreign}")
         assert (answer.status_code, "There is nothing here" in answer.text) == (404, True)
         assert browser.send(f"/web/tasks/{foreign}/cancel", {"form": browser.form_token()}).status_code == 404
+        assert browser.get("/web/tasks/no-id").status_code == 404
 
 
 def test_forms_act_and_go_back_to_the_task(
