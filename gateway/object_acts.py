@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from core.access.errors import Conflict
 from gateway.callers import acting
 from gateway.object_calls import key_in
-from gateway.objects import Key, ObjectView
+from gateway.objects import Key, Kind, ObjectView
 from gateway.problems import bad_field, documented
 from gateway.state import TheCaller, TheGateway, TheTeam
 from objects import canary, lifecycle
@@ -63,7 +63,7 @@ class Serving(BaseModel):
 
 
 @router.get("/objects/{type}/{key}/-/history", responses=documented(400, 401, 403, 404, 429, 503))
-def object_history(type: str, key: Key, gateway: TheGateway, team: TheTeam) -> list[dict[str, Any]]:
+def object_history(type: Kind, key: Key, gateway: TheGateway, team: TheTeam) -> list[dict[str, Any]]:
     """The last states of an object, newest first, as JSON texts."""
     with gateway.database.team(team) as connection:
         lifecycle.get_object(connection, type, key_in(key))
@@ -73,7 +73,7 @@ def object_history(type: str, key: Key, gateway: TheGateway, team: TheTeam) -> l
 
 @router.post("/objects/{type}/{key}/-/restore", responses=_FAILURES)
 def restore_state(
-    type: str,
+    type: Kind,
     key: Key,
     wanted: Restore,
     request: Request,
@@ -89,7 +89,7 @@ def restore_state(
 
 @router.post("/objects/{type}/{key}/-/terminate", responses=_FAILURES)
 def end_object(
-    type: str,
+    type: Kind,
     key: Key,
     wanted: End,
     request: Request,
@@ -104,7 +104,7 @@ def end_object(
 
 
 @router.post("/objects/{type}/{key}/-/revive", responses=_FAILURES)
-def revive_object(type: str, key: Key, request: Request, gateway: TheGateway, caller: TheCaller) -> ObjectView:
+def revive_object(type: Kind, key: Key, request: Request, gateway: TheGateway, caller: TheCaller) -> ObjectView:
     """Begins a new incarnation of a terminated object."""
     with acting(gateway.database, request, caller, "object.revive", f"{type}/{key_in(key)}") as connection:
         lifecycle.revive(connection, caller.team_id, type, key)
@@ -112,7 +112,7 @@ def revive_object(type: str, key: Key, request: Request, gateway: TheGateway, ca
 
 
 @router.post("/objects/{type}/{key}/-/retry", responses=_FAILURES)
-def retry_object(type: str, key: Key, request: Request, gateway: TheGateway, caller: TheCaller) -> ObjectView:
+def retry_object(type: Kind, key: Key, request: Request, gateway: TheGateway, caller: TheCaller) -> ObjectView:
     """Lets a Failed object be made ready again, and tells it again of dead letters."""
     with acting(gateway.database, request, caller, "object.retry", f"{type}/{key_in(key)}") as connection:
         lifecycle.try_again(connection, caller.team_id, type, key)
@@ -121,7 +121,7 @@ def retry_object(type: str, key: Key, request: Request, gateway: TheGateway, cal
 
 @router.post("/object-types/{type}/versions", status_code=202, responses=_FAILURES)
 async def submit_code(
-    type: str,
+    type: Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,62}$")],
     wanted: CodeRequest,
     request: Request,
     gateway: TheGateway,
@@ -149,7 +149,7 @@ async def submit_code(
 
 
 @router.post("/object-types/{type}/back", responses=_FAILURES)
-def go_back(type: str, wanted: Back, request: Request, gateway: TheGateway, caller: TheCaller) -> Serving:
+def go_back(type: Kind, wanted: Back, request: Request, gateway: TheGateway, caller: TheCaller) -> Serving:
     """Withdraws the canary, or returns to the version before."""
     with acting(gateway.database, request, caller, "object-type.back", type) as connection:
         version = canary.go_back(connection, caller.team_id, type, f"{caller.name}: {wanted.reason}")
@@ -159,7 +159,7 @@ def go_back(type: str, wanted: Back, request: Request, gateway: TheGateway, call
 
 
 @router.post("/object-types/{type}/promote", responses=_FAILURES)
-def promote(type: str, request: Request, gateway: TheGateway, caller: TheCaller) -> Serving:
+def promote(type: Kind, request: Request, gateway: TheGateway, caller: TheCaller) -> Serving:
     """Lets the canary serve all keys now."""
     with acting(gateway.database, request, caller, "object-type.promote", type) as connection:
         if not canary.promote(connection, caller.team_id, type, f"by {caller.name}"):
@@ -170,7 +170,7 @@ def promote(type: str, request: Request, gateway: TheGateway, caller: TheCaller)
 
 @router.get("/object-types/{type}/versions/{version}", responses=documented(400, 401, 403, 404, 429, 503))
 def show_code(
-    type: str,
+    type: Kind,
     version: int,
     gateway: TheGateway,
     team: TheTeam,

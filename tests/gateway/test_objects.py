@@ -57,6 +57,11 @@ def test_a_call_is_answered_and_a_repeat_has_no_second_effect(
         ("/objects/register/a/write", "[" * 100_000, 400, "malformed"),
         (f"/objects/register/{'k' * 201}/add", "{}", 400, "field"),
         ("/objects/register/a%00b/add", "{}", 400, "field"),
+        ("/objects/register/a%C2%85b/add", "{}", 400, "field"),
+        ("/objects/a%00b/a/add", "{}", 400, "field"),
+        (f"/objects/register/{'%C3%A9' * 101}/add", "{}", 404, "no-such-key"),
+        (f"/objects/register/{'%C3%A9' * 101}/-/terminate", "{}", 404, "no-such-key"),
+        ("/objects/register/a%E2%80%AEb/add", "{}", 404, "no-such-key"),
     ],
     ids=lambda value: str(value)[:40],
 )
