@@ -49,6 +49,9 @@ class Submitted(BaseModel):
     version: int
     sha256: str
     state: str = Field(description="submitted: a node checks it next; accepted; refused.")
+    unused: str | None = Field(
+        default=None, description="Why an accepted version serves no key, and what lets it serve: it was withdrawn."
+    )
 
 
 class Back(BaseModel):
@@ -137,7 +140,8 @@ async def submit_code(
                 caller.team_id,
                 Submission(type, wanted.source, wanted.manifest, wanted.scenarios, caller.name, wanted.percent),
             )
-        return Submitted(type=type, version=row.version, sha256=row.sha256, state=row.state)
+            unused = canary.why_unused(connection, type, row.version)
+        return Submitted(type=type, version=row.version, sha256=row.sha256, state=row.state, unused=unused)
 
     try:
         made = await run_in_threadpool(store)
@@ -160,12 +164,12 @@ def go_back(type: Kind, wanted: Back, request: Request, gateway: TheGateway, cal
 
 @router.post("/object-types/{type}/promote", responses=_FAILURES)
 def promote(type: Kind, request: Request, gateway: TheGateway, caller: TheCaller) -> Serving:
-    """Lets the canary serve all keys now."""
+    """Lets the canary serve all keys now; without one, the newest version that was withdrawn."""
     with acting(gateway.database, request, caller, "object-type.promote", type) as connection:
-        if not canary.promote(connection, caller.team_id, type, f"by {caller.name}"):
-            raise Conflict(f"the type {type[:63]!r} has no canary")
-        row = connection.execute("SELECT active_version FROM object_types WHERE type = %s", (type,)).fetchone()
-    return Serving(type=type, active_version=row[0] if row else None)
+        version = canary.promote(connection, caller.team_id, type, f"by {caller.name}")
+        if version is None:
+            raise Conflict(f"the type {type[:63]!r} has no canary, and no version that was withdrawn")
+    return Serving(type=type, active_version=version)
 
 
 @router.get("/object-types/{type}/versions/{version}", responses=documented(400, 401, 403, 404, 429, 503))
