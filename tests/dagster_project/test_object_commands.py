@@ -84,6 +84,14 @@ def test_objects_are_shown_go_back_and_end(penstock: Run, node: ThreadedNode) ->
         penstock("show", "register/b")
 
 
+def test_a_state_that_no_object_has_is_refused_with_those_that_there_are(penstock: Run, node: ThreadedNode) -> None:
+    penstock("call", "register/a", "add")
+    said = penstock("list", "--status", "Sleepy", code=2)
+    for status in ("Created", "Active", "Hibernating", "Failed", "Terminated"):
+        assert status in said
+        assert len(penstock("list", "--status", status, "--json")) == (status == "Active")
+
+
 def test_code_is_submitted_checked_and_refused_with_reasons(penstock: Run, tmp_path: Path, sandbox: Any) -> None:
     (tmp_path / "echo.py").write_text("def handle(state, message):\n    return state, message['argument']\n")
     (tmp_path / "manifest.json").write_text('{"methods": {"say": {"answer": {"type": "string"}}}}')
