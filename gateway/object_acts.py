@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from core.access.errors import Conflict
 from gateway.callers import acting
 from gateway.object_calls import key_in
-from gateway.objects import Key, ObjectView
+from gateway.objects import Key, Kind, ObjectView
 from gateway.problems import bad_field, documented
 from gateway.state import TheCaller, TheGateway, TheTeam
 from objects import canary, lifecycle
@@ -49,6 +49,9 @@ class Submitted(BaseModel):
     version: int
     sha256: str
     state: str = Field(description="submitted: a node checks it next; accepted; refused.")
+    unused: str | None = Field(
+        default=None, description="Why an accepted version serves no key, and what lets it serve: it was withdrawn."
+    )
 
 
 class Back(BaseModel):
@@ -63,7 +66,7 @@ class Serving(BaseModel):
 
 
 @router.get("/objects/{type}/{key}/-/history", responses=documented(400, 401, 403, 404, 429, 503))
-def object_history(type: str, key: Key, gateway: TheGateway, team: TheTeam) -> list[dict[str, Any]]:
+def object_history(type: Kind, key: Key, gateway: TheGateway, team: TheTeam) -> list[dict[str, Any]]:
     """The last states of an object, newest first, as JSON texts."""
     with gateway.database.team(team) as connection:
         lifecycle.get_object(connection, type, key_in(key))
@@ -73,7 +76,7 @@ def object_history(type: str, key: Key, gateway: TheGateway, team: TheTeam) -> l
 
 @router.post("/objects/{type}/{key}/-/restore", responses=_FAILURES)
 def restore_state(
-    type: str,
+    type: Kind,
     key: Key,
     wanted: Restore,
     request: Request,
@@ -89,7 +92,7 @@ def restore_state(
 
 @router.post("/objects/{type}/{key}/-/terminate", responses=_FAILURES)
 def end_object(
-    type: str,
+    type: Kind,
     key: Key,
     wanted: End,
     request: Request,
@@ -104,7 +107,7 @@ def end_object(
 
 
 @router.post("/objects/{type}/{key}/-/revive", responses=_FAILURES)
-def revive_object(type: str, key: Key, request: Request, gateway: TheGateway, caller: TheCaller) -> ObjectView:
+def revive_object(type: Kind, key: Key, request: Request, gateway: TheGateway, caller: TheCaller) -> ObjectView:
     """Begins a new incarnation of a terminated object."""
     with acting(gateway.database, request, caller, "object.revive", f"{type}/{key_in(key)}") as connection:
         lifecycle.revive(connection, caller.team_id, type, key)
@@ -112,7 +115,7 @@ def revive_object(type: str, key: Key, request: Request, gateway: TheGateway, ca
 
 
 @router.post("/objects/{type}/{key}/-/retry", responses=_FAILURES)
-def retry_object(type: str, key: Key, request: Request, gateway: TheGateway, caller: TheCaller) -> ObjectView:
+def retry_object(type: Kind, key: Key, request: Request, gateway: TheGateway, caller: TheCaller) -> ObjectView:
     """Lets a Failed object be made ready again, and tells it again of dead letters."""
     with acting(gateway.database, request, caller, "object.retry", f"{type}/{key_in(key)}") as connection:
         lifecycle.try_again(connection, caller.team_id, type, key)
@@ -121,7 +124,7 @@ def retry_object(type: str, key: Key, request: Request, gateway: TheGateway, cal
 
 @router.post("/object-types/{type}/versions", status_code=202, responses=_FAILURES)
 async def submit_code(
-    type: str,
+    type: Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,62}$")],
     wanted: CodeRequest,
     request: Request,
     gateway: TheGateway,
@@ -137,7 +140,8 @@ async def submit_code(
                 caller.team_id,
                 Submission(type, wanted.source, wanted.manifest, wanted.scenarios, caller.name, wanted.percent),
             )
-        return Submitted(type=type, version=row.version, sha256=row.sha256, state=row.state)
+            unused = canary.why_unused(connection, type, row.version)
+        return Submitted(type=type, version=row.version, sha256=row.sha256, state=row.state, unused=unused)
 
     try:
         made = await run_in_threadpool(store)
@@ -149,7 +153,7 @@ async def submit_code(
 
 
 @router.post("/object-types/{type}/back", responses=_FAILURES)
-def go_back(type: str, wanted: Back, request: Request, gateway: TheGateway, caller: TheCaller) -> Serving:
+def go_back(type: Kind, wanted: Back, request: Request, gateway: TheGateway, caller: TheCaller) -> Serving:
     """Withdraws the canary, or returns to the version before."""
     with acting(gateway.database, request, caller, "object-type.back", type) as connection:
         version = canary.go_back(connection, caller.team_id, type, f"{caller.name}: {wanted.reason}")
@@ -159,18 +163,18 @@ def go_back(type: str, wanted: Back, request: Request, gateway: TheGateway, call
 
 
 @router.post("/object-types/{type}/promote", responses=_FAILURES)
-def promote(type: str, request: Request, gateway: TheGateway, caller: TheCaller) -> Serving:
-    """Lets the canary serve all keys now."""
+def promote(type: Kind, request: Request, gateway: TheGateway, caller: TheCaller) -> Serving:
+    """Lets the canary serve all keys now; without one, the newest version that was withdrawn."""
     with acting(gateway.database, request, caller, "object-type.promote", type) as connection:
-        if not canary.promote(connection, caller.team_id, type, f"by {caller.name}"):
-            raise Conflict(f"the type {type[:63]!r} has no canary")
-        row = connection.execute("SELECT active_version FROM object_types WHERE type = %s", (type,)).fetchone()
-    return Serving(type=type, active_version=row[0] if row else None)
+        version = canary.promote(connection, caller.team_id, type, f"by {caller.name}")
+        if version is None:
+            raise Conflict(f"the type {type[:63]!r} has no canary, and no version that was withdrawn")
+    return Serving(type=type, active_version=version)
 
 
 @router.get("/object-types/{type}/versions/{version}", responses=documented(400, 401, 403, 404, 429, 503))
 def show_code(
-    type: str,
+    type: Kind,
     version: int,
     gateway: TheGateway,
     team: TheTeam,

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from core.database import Database
 from core.settings import Settings
-from gateway.problems import Refused, bad_field
+from gateway.problems import Refused
 from objects.catalogue import find_spec
 from objects.effects import checked_key
 from objects.model import Call, Method, Reply, TypeSpec, Unavailable
@@ -93,11 +93,12 @@ def method_of(spec: TypeSpec, name: str) -> Method:
 
 
 def key_in(text: str) -> str:
-    """Raises `Refused` (400)."""
+    """A key that an object can have. Raises `Refused` (404): what is left over after the schema of the address, which
+    cannot count bytes, is the key of no object."""
     try:
         return checked_key(text)
     except ValueError as error:
-        raise bad_field("key", str(error).removeprefix("key: ")) from None
+        raise Refused(404, "no-such-key", f"no object has this key: {error}", field="key") from None
 
 
 def refused(reply: Reply) -> Refused:

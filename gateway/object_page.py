@@ -7,12 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
 from core.access.errors import NotFound
 from gateway.object_calls import key_in
-from gateway.objects import Key
+from gateway.objects import Key, Kind
 from gateway.problems import documented
 from gateway.state import TheGateway, TheTeam
 from objects import lifecycle
@@ -56,11 +56,14 @@ def headers() -> dict[str, str]:
 
 @router.get(
     "/objects/{type}/{key}/-/page",
-    response_class=HTMLResponse,
-    responses=documented(400, 401, 403, 404, 429, 503),
+    response_class=Response,
+    responses={
+        200: {"content": {"text/html": {"schema": {"type": "string"}}}, "description": "The page."},
+        **documented(400, 401, 403, 404, 429, 503),
+    },
 )
 @router.get("/web/objects/{type}/{key}", response_class=HTMLResponse, include_in_schema=False)
-def object_page(type: str, key: Key, gateway: TheGateway, team: TheTeam) -> HTMLResponse:
+def object_page(type: Kind, key: Key, gateway: TheGateway, team: TheTeam) -> HTMLResponse:
     """The object for people: state, calls, alarms, faults and history. Below `/web` it is for browsers that signed
     in."""
     with gateway.database.team(team) as connection:

@@ -18,7 +18,7 @@ from core.access.errors import NotFound
 from core.database import Database
 from gateway.callers import Caller
 from gateway.object_calls import key_in
-from gateway.objects import Key
+from gateway.objects import Key, Kind
 from gateway.problems import Refused, documented
 from gateway.state import Gateway, TheCaller, TheGateway
 from gateway.streams import (
@@ -79,7 +79,7 @@ def look(database: Database, team: uuid.UUID, kind: str, key: str, known: str) -
     },
 )
 async def stream_object(
-    type: str,
+    type: Kind,
     key: Key,
     gateway: TheGateway,
     caller: TheCaller,

@@ -5,8 +5,8 @@ import time
 import uuid
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from pydantic import BaseModel
 
 from gateway.object_calls import MOST_SECONDS, SECONDS, key_in, method_of, of_query, refused
 from gateway.problems import Refused, bad_field, documented
@@ -18,7 +18,25 @@ from objects.registry import TypeView, show_type, show_types
 
 router = APIRouter(tags=["objects"])
 
-Key = Annotated[str, Field(min_length=1, max_length=200)]
+_TEXT = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+Key = Annotated[
+    str,
+    Path(
+        min_length=1,
+        max_length=200,
+        pattern=_TEXT,
+        description="A printable text of at most 200 bytes in UTF-8; other texts are the key of no object (404).",
+    ),
+]
+Kind = Annotated[
+    str,
+    Path(
+        min_length=1,
+        max_length=63,
+        pattern=_TEXT,
+        description="Name of a type: lower-case letters, digits and '-'; others name no type (404).",
+    ),
+]
 _FAILURES = documented(400, 401, 403, 404, 409, 422, 429, 503)
 
 
@@ -60,7 +78,10 @@ def list_types(
     gateway: TheGateway,
     team: TheTeam,
     label: Annotated[
-        str | None, Query(max_length=130, pattern="^[^=]+=", description="NAME=VALUE: only types with this label.")
+        str | None,
+        Query(
+            max_length=130, pattern=r"^[^=\u0000]+=[^\u0000]*$", description="NAME=VALUE: only types with this label."
+        ),
     ] = None,
 ) -> TypePage:
     """The types that the team may use: those that come with Penstock, and its own."""
@@ -75,14 +96,14 @@ def list_types(
 
 
 @router.get("/object-types/{type}", responses=documented(400, 401, 403, 404, 429, 503))
-def get_type(type: str, gateway: TheGateway, team: TheTeam) -> TypeView:
+def get_type(type: Kind, gateway: TheGateway, team: TheTeam) -> TypeView:
     """A type with its methods, versions and how its calls of the last hour went."""
     with gateway.database.team(team) as connection:
         return show_type(connection, team, type)
 
 
 @router.get("/object-types/{type}/openapi.json", responses=documented(400, 401, 403, 404, 429, 503))
-async def describe_type(type: str, gateway: TheGateway, team: TheTeam) -> dict[str, Any]:
+async def describe_type(type: Kind, gateway: TheGateway, team: TheTeam) -> dict[str, Any]:
     """OpenAPI of a type's methods, made from their schemas."""
     return document(await gateway.objects.spec(team, type))
 
@@ -91,7 +112,7 @@ async def describe_type(type: str, gateway: TheGateway, team: TheTeam) -> dict[s
 def list_objects(
     gateway: TheGateway,
     team: TheTeam,
-    type: Annotated[str | None, Query(max_length=63)] = None,
+    type: Annotated[str | None, Query(max_length=63, pattern=_TEXT)] = None,
     status: Annotated[str | None, Query(pattern="^(Created|Active|Hibernating|Failed|Terminated)$")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     after: Annotated[str, Query(max_length=200, pattern=r"^[^\u0000]*$")] = "",
@@ -103,7 +124,7 @@ def list_objects(
 
 
 @router.get("/objects/{type}/{key}", responses=documented(400, 401, 403, 404, 429, 503))
-def get_object(type: str, key: Key, gateway: TheGateway, team: TheTeam) -> ObjectDetail:
+def get_object(type: Kind, key: Key, gateway: TheGateway, team: TheTeam) -> ObjectDetail:
     """An object with its state, last calls, faults and alarms. Unlike a call, this wakes nothing."""
     with gateway.database.team(team) as connection:
         row = lifecycle.get_object(connection, type, key_in(key))
@@ -119,16 +140,14 @@ def get_object(type: str, key: Key, gateway: TheGateway, team: TheTeam) -> Objec
 
 @router.post("/objects/{type}/{key}/{method}", response_model=None, responses=_FAILURES)
 async def call_method(
-    type: str,
+    type: Kind,
     key: Key,
     method: str,
     request: Request,
     gateway: TheGateway,
     caller: TheCaller,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=CALL_ID_CHARACTERS)] = None,
-    penstock_seconds: Annotated[
-        float | None, Header(gt=0, le=MOST_SECONDS, description="Deadline of the call.")
-    ] = None,
+    penstock_seconds: Annotated[float, Header(gt=0, le=MOST_SECONDS, description="Deadline of the call.")] = SECONDS,
 ) -> Response:
     """Calls a method with the JSON of the body. The answer comes after its effect is stored. With the header
     `Idempotency-Key` a repeat within 24 hours gets the first answer, and has no second effect."""
@@ -146,7 +165,7 @@ async def call_method(
 
 @router.get("/objects/{type}/{key}/{method}", response_model=None, responses=_FAILURES)
 async def read_method(
-    type: str,
+    type: Kind,
     key: Key,
     method: str,
     request: Request,

@@ -14,6 +14,7 @@ from typing import Any
 from psycopg import Connection
 
 from core.database import Database
+from objects.catalogue import read_code, read_type
 
 CANARY_CALLS = 20
 """Steps of the new version that a promotion needs."""
@@ -110,15 +111,40 @@ def decide_all(database: Database) -> list[tuple[uuid.UUID, str]]:
     return moved
 
 
-def promote(connection: Connection[Any], team: uuid.UUID, kind: str, why: str) -> bool:
-    """Makes the canary the active version. False if there is none."""
-    done = connection.execute(
-        "UPDATE object_types SET previous_version = active_version, active_version = canary_version, "
+def promote(connection: Connection[Any], team: uuid.UUID, kind: str, why: str) -> int | None:
+    """Makes the canary the active version; if there is none, the newest version that was withdrawn. Returns the version
+    that serves then; None if there is neither."""
+    row = connection.execute(
+        "UPDATE object_types t SET previous_version = t.active_version, active_version = n.version, "
         "canary_version = NULL, canary_percent = 0, changed_at = clock_timestamp(), reason = %s "
-        "WHERE team_id = %s AND type = %s AND canary_version IS NOT NULL",
+        "FROM (SELECT o.team_id, o.type, coalesce(o.canary_version, (SELECT max(c.version) FROM object_code c "
+        "WHERE (c.team_id, c.type, c.state) = (o.team_id, o.type, 'accepted') AND c.version > o.active_version)) "
+        "AS version FROM object_types o WHERE (o.team_id, o.type) = (%s, %s) FOR UPDATE) n "
+        "WHERE (t.team_id, t.type) = (n.team_id, n.type) AND n.version IS NOT NULL RETURNING t.active_version",
         (f"version promoted: {why}"[:1000], team, kind),
-    )
-    return done.rowcount == 1
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
+def why_unused(connection: Connection[Any], kind: str, version: int) -> str | None:
+    """Why an accepted version serves no key, and what lets it serve; None if it serves, or was not accepted."""
+    code, row = read_code(connection, kind, version), read_type(connection, kind)
+    if code is None or row is None or code.state != "accepted" or version in (row.active_version, row.canary_version):
+        return None
+    since = f"since {row.changed_at:%Y-%m-%d %H:%M:%S%z}" + (f" ({row.reason})" if row.reason else "")
+    again = f"to let it serve: penstock object update {kind}"
+    if row.active_version is not None and version < row.active_version:
+        how = f"{again} --back" if version == row.previous_version and row.canary_version is None else _CHANGED
+        return f"it was replaced: version {row.active_version} serves {since}; {how}"
+    newest = connection.execute(
+        "SELECT max(version) FROM object_code WHERE (type, state) = (%s, 'accepted')", (kind,)
+    ).fetchone()
+    if row.canary_version is None and newest and newest[0] == version:
+        return f"it is withdrawn {since}: version {row.active_version} serves; {again} --promote"
+    return f"it was withdrawn: version {row.active_version} serves, and a newer one has come since; {_CHANGED}"
+
+
+_CHANGED = "to let it serve, submit it with a change, such as a comment"
 
 
 def go_back(connection: Connection[Any], team: uuid.UUID, kind: str, why: str) -> int | None:

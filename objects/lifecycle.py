@@ -103,20 +103,23 @@ def state_of(connection: Connection[Any], kind: str, key: str) -> str | None:
 
 
 def calls_of(connection: Connection[Any], kind: str, key: str, limit: int = 20) -> list[dict[str, Any]]:
-    """The last answers, newest first."""
+    """The last answers of this incarnation, newest first."""
     return _rows(
         connection,
-        "SELECT at, call_id, method, outcome, left(answer, 2000) AS answer, state_version, code_version, seconds, "
-        "caller FROM object_calls WHERE (type, key) = (%s, %s) ORDER BY state_version DESC, at DESC LIMIT %s",
+        "SELECT c.at, c.call_id, c.method, c.outcome, left(c.answer, 2000) AS answer, c.state_version, "
+        "c.code_version, c.seconds, c.caller FROM object_calls c "
+        "JOIN objects o USING (team_id, type, key, incarnation) WHERE (c.type, c.key) = (%s, %s) "
+        "ORDER BY c.state_version DESC, c.at DESC LIMIT %s",
         (kind, key, limit),
     )
 
 
 def faults_of(connection: Connection[Any], kind: str, key: str, limit: int = 20) -> list[dict[str, Any]]:
+    """The last steps of this incarnation that failed, newest first. `revive` sets `created_at`."""
     return _rows(
         connection,
-        "SELECT at, code_version, what, reason FROM object_faults WHERE (type, key) = (%s, %s) "
-        "ORDER BY id DESC LIMIT %s",
+        "SELECT f.at, f.code_version, f.what, f.reason FROM object_faults f JOIN objects o USING (team_id, type, key) "
+        "WHERE (f.type, f.key) = (%s, %s) AND (o.incarnation = 1 OR f.at >= o.created_at) ORDER BY f.id DESC LIMIT %s",
         (kind, key, limit),
     )
 

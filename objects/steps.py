@@ -180,6 +180,8 @@ class Steps:
         try:
             handler.ready()
             state = handler.spec.initial
+            if state is not None:
+                held.state = dump(state, "the initial state", MAX_STATE_BYTES)
             step = handler.handle(state, self._message(call, held, handler, method, state, argument))
             if step.effects:
                 raise Fault("an object without state has no effects")

@@ -35,6 +35,7 @@ def submit(
     """Submit code for a type of the team's own. It is tried in the sandbox, and serves a share of the keys first."""
     from core.access.audit import audited
     from core.settings import load_settings
+    from objects.canary import why_unused
     from objects.manifest import BadManifest
     from objects.scenarios import BadScenario
     from objects.submissions import Submission
@@ -53,14 +54,17 @@ def submit(
             raise CommandFailed(str(error)) from None
         load_settings().objects_wanted.touch(mode=0o600)
         found = _await(database, here, kind, code.version, wait)
+        with database.team(here) as connection:
+            unused = why_unused(connection, kind, code.version)
     if as_json:
-        data({"type": kind, "version": found.version, "state": found.state, "verdict": found.verdict})
+        shown = {"type": kind, "version": found.version, "state": found.state, "verdict": found.verdict}
+        data({**shown, "unused": unused})
     else:
         reasons = (found.verdict or {}).get("reasons") or []
-        line(f"version {found.version} of {kind}: {found.state}")
+        line(f"version {found.version} of {kind}: {found.state}" + (f", but {unused}" if unused else ""))
         for reason in reasons[:10]:
             line(f"  - {reason}")
-    if found.state == "refused":
+    if found.state == "refused" or unused:
         raise typer.Exit(1)
 
 
@@ -145,12 +149,14 @@ def _await(database: "Database", team: uuid.UUID, kind: str, version: int, secon
 
 def update(
     kind: TypeName,
-    promote: Annotated[bool, typer.Option("--promote", help="Let the canary serve all keys now.")] = False,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Let the canary serve all keys now, or what was withdrawn last.")
+    ] = False,
     back: Annotated[bool, typer.Option("--back", help="Withdraw the canary, or return to the version before.")] = False,
     reason: Annotated[str, typer.Option(help="Why.")] = "by command",
     team: TeamName = None,
 ) -> None:
-    """Move between versions of a type by hand: promote the canary, or go back."""
+    """Move between versions of a type by hand: promote the canary or what was withdrawn last, or go back."""
     from core.access.audit import audited
     from core.access.errors import Conflict
     from objects import canary
@@ -162,9 +168,10 @@ def update(
         action = "object-type.promote" if promote else "object-type.back"
         with audited(database, here, me, action, kind) as connection:
             if promote:
-                if not canary.promote(connection, here, kind, f"{me}: {reason}"):
-                    raise Conflict(f"the type {kind!r} has no canary")
-                line(f"the canary of {kind} serves all keys")
+                version = canary.promote(connection, here, kind, f"{me}: {reason}")
+                if version is None:
+                    raise Conflict(f"the type {kind!r} has no canary, and no version that was withdrawn")
+                line(f"version {version} of {kind} serves all keys")
             else:
                 version = canary.go_back(connection, here, kind, f"{me}: {reason}")
                 if version is None:

@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -88,7 +88,10 @@ def _show_type(one: Any) -> None:
 @objects.command("list")
 def list_(
     kind: Annotated[str | None, typer.Argument(help="Only of this type.", metavar="TYPE")] = None,
-    status: Annotated[str | None, typer.Option(help="Created, Active, Hibernating, Failed or Terminated.")] = None,
+    status: Annotated[
+        Literal["Created", "Active", "Hibernating", "Failed", "Terminated"] | None,
+        typer.Option(help="Only with this stored state."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
     team: TeamName = None,
     as_json: AsJson = False,

@@ -138,6 +138,7 @@ def _all(trial: Trial, code: CodeRow, states: tuple[tuple[Any, int], ...]) -> It
     for scenario in code.scenarios:
         yield _scenario(trial, scenario)
     yield from _answers(trial)
+    yield from _first_looks(trial)
     yield _restart(trial, code)
     yield from _hostile(trial)
     for number, (state, version) in enumerate(states):
@@ -211,6 +212,23 @@ def _answers(trial: Trial) -> Iterator[Check]:
             same = _shape(outcomes[0]) == _shape(outcomes[1])
             yield Check("repeat", label, same, "" if same else "the same step from the same state ended otherwise")
             state = after if after is not None else state
+
+
+def _first_looks(trial: Trial) -> Iterator[Check]:
+    """Each method that reads, as the first call of a key: it answers from the initial state."""
+    tried: set[str] = set()
+    for name, method, argument in _calls(trial.spec):
+        if not method.reading or name in tried:
+            continue
+        tried.add(name)
+        problem = ""
+        try:
+            trial.step(trial.spec.initial, name, argument, key="never-called", identity=f"first-{name}")
+        except Refused:
+            pass
+        except Fault as fault:
+            problem = str(fault)
+        yield Check("reading", f"{name} as the first call of a key", not problem, problem)
 
 
 def _shape(outcome: str) -> str:

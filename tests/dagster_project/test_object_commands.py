@@ -4,6 +4,7 @@ needed."""
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,12 +17,16 @@ import pytest
 from typer.testing import CliRunner
 
 from core.database import Database
+from core.events import DEFAULT_TEAM
 from core.settings import Settings
 from dagster_project.cli import object_code, objects
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
 from dagster_project.command_lines import children
+from objects.catalogue import read_code
+from objects.gate import Verdict
 from objects.node import ThreadedNode
+from objects.submissions import conclude
 
 Run = Callable[..., Any]
 
@@ -79,6 +84,14 @@ def test_objects_are_shown_go_back_and_end(penstock: Run, node: ThreadedNode) ->
         penstock("show", "register/b")
 
 
+def test_a_state_that_no_object_has_is_refused_with_those_that_there_are(penstock: Run, node: ThreadedNode) -> None:
+    penstock("call", "register/a", "add")
+    said = penstock("list", "--status", "Sleepy", code=2)
+    for status in ("Created", "Active", "Hibernating", "Failed", "Terminated"):
+        assert status in said
+        assert len(penstock("list", "--status", status, "--json")) == (status == "Active")
+
+
 def test_code_is_submitted_checked_and_refused_with_reasons(penstock: Run, tmp_path: Path, sandbox: Any) -> None:
     (tmp_path / "echo.py").write_text("def handle(state, message):\n    return state, message['argument']\n")
     (tmp_path / "manifest.json").write_text('{"methods": {"say": {"answer": {"type": "string"}}}}')
@@ -88,6 +101,42 @@ def test_code_is_submitted_checked_and_refused_with_reasons(penstock: Run, tmp_p
     assert penstock(*arguments, "--json")["state"] == "accepted"
     assert penstock("call", "echo/a", "say", '"hi"') == "hi"
     assert (tmp_path / "objects-wanted").exists()
+
+
+def test_submitting_withdrawn_code_again_says_so_and_how_to_let_it_serve(
+    penstock: Run, database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.json").write_text('{"methods": {"say": {}}}')
+
+    def submit(number: int, code: int = 0) -> str:
+        source = tmp_path / "echo.py"
+        source.write_text(f"def handle(state, message):\n    return state, {number}\n")
+        arguments = ("submit", "echo", str(source), "--manifest", str(tmp_path / "manifest.json"), "--wait", "0")
+        return str(penstock(*arguments, code=code))
+
+    def accept(version: int) -> None:
+        with database.team(DEFAULT_TEAM) as connection:
+            row = read_code(connection, "echo", version)
+            assert row is not None
+            conclude(connection, DEFAULT_TEAM, row, Verdict(True, row.sha256, ()))
+
+    for number in (1, 2):
+        assert submit(number) == f"version {number} of echo: submitted\n"
+        accept(number)
+        assert submit(number) == f"version {number} of echo: accepted\n"
+    penstock("update", "echo", "--back", "--reason", "too slow")
+    said = submit(2, code=1)
+    assert re.search(r"accepted, but it is withdrawn since 20\d\d-.*too slow.*version 1 serves", said)
+    assert "penstock object update echo --promote" in said
+    assert penstock("update", "echo", "--promote") == "version 2 of echo serves all keys\n"
+    assert submit(2) == "version 2 of echo: accepted\n"
+    assert "version 2 serves since" in (said := submit(1, code=1)) and "update echo --back" in said
+    with pytest.raises(CommandFailed, match="no canary"):
+        penstock("update", "echo", "--promote")
+    penstock("update", "echo", "--back")
+    submit(3)
+    accept(3)
+    assert "submit it with a change" in submit(2, code=1)
 
 
 def test_the_platform_runs_a_node_only_once_objects_are_used(tmp_path: Path) -> None:

@@ -57,6 +57,11 @@ def test_a_call_is_answered_and_a_repeat_has_no_second_effect(
         ("/objects/register/a/write", "[" * 100_000, 400, "malformed"),
         (f"/objects/register/{'k' * 201}/add", "{}", 400, "field"),
         ("/objects/register/a%00b/add", "{}", 400, "field"),
+        ("/objects/register/a%C2%85b/add", "{}", 400, "field"),
+        ("/objects/a%00b/a/add", "{}", 400, "field"),
+        (f"/objects/register/{'%C3%A9' * 101}/add", "{}", 404, "no-such-key"),
+        (f"/objects/register/{'%C3%A9' * 101}/-/terminate", "{}", 404, "no-such-key"),
+        ("/objects/register/a%E2%80%AEb/add", "{}", 404, "no-such-key"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -121,6 +126,34 @@ def test_people_go_back_end_and_revive_and_the_audit_log_says_so(
     entries = client.get("/audit", headers=authorised).json()["entries"]
     done = [(e["action"], e["subject"]) for e in reversed(entries) if e["outcome"] == "done"]
     assert done == [(f"object.{what}", "register/a") for what in ("restore", "terminate", "revive")]
+
+
+def test_a_new_incarnation_shows_no_calls_and_failures_of_the_one_before(
+    client: TestClient, authorised: Header, node: ThreadedNode, database: Database
+) -> None:
+    def fail(reason: str) -> None:
+        with database.team(DEFAULT_TEAM) as connection:
+            connection.execute(
+                "INSERT INTO object_faults (team_id, type, key, code_version, what, reason) "
+                "VALUES (%s, 'register', 'a', 1, 'call', %s)",
+                (DEFAULT_TEAM, reason),
+            )
+
+    def shown() -> tuple[list[str], list[str]]:
+        found = client.get("/objects/register/a", headers=authorised).json()
+        return [one["method"] for one in found["calls"]], [one["reason"] for one in found["faults"]]
+
+    client.post("/objects/register/a/add", json={}, headers=authorised)
+    fail("the first life")
+    assert shown() == (["add"], ["the first life"])
+    client.post("/objects/register/a/-/terminate", json={}, headers=authorised)
+    assert shown() == (["add"], ["the first life"])
+    client.post("/objects/register/a/-/revive", headers=authorised)
+    assert shown() == ([], [])
+    assert "the first life" not in client.get("/objects/register/a/-/page", headers=authorised).text
+    client.post("/objects/register/a/write", json={"value": 1}, headers=authorised)
+    fail("the second life")
+    assert shown() == (["write"], ["the second life"])
 
 
 def test_a_team_sees_and_calls_only_its_own_objects(

@@ -29,7 +29,7 @@ def test_submitted_code_is_checked_let_out_and_called(
     assert (code.state, code.verdict and code.verdict["reasons"]) == ("accepted", [])
     assert code.verdict and code.verdict["sha256"] == code.sha256
     kinds = {one["kind"] for one in code.verdict["evidence"]["checks"]}
-    assert kinds == {"load", "scenario", "answer", "repeat", "restart", "hostile"}
+    assert kinds == {"load", "scenario", "answer", "repeat", "reading", "restart", "hostile"}
     assert body(call(code_node, "account/a", "add", '{"amount": 7}', id="x")) == {"total": 7}
     assert call(code_node, "account/a", "add", '{"amount": 7}', id="x").repeated
     assert body(call(code_node, "account/a", "total")) == {"total": 7}
@@ -37,6 +37,18 @@ def test_submitted_code_is_checked_let_out_and_called(
     with database.system() as connection:
         events = connection.execute("SELECT body -> 'data' ->> 'total' FROM event_log").fetchall()
     assert events == [("7",)]
+
+
+def test_a_look_at_a_key_that_was_never_called_answers_from_the_initial_state(
+    code_node: ThreadedNode, call: CallIt, let_in: Callable[..., int], database: Database
+) -> None:
+    let_in(ACCOUNT)
+    for _ in range(2):
+        reply = call(code_node, "account/new", "total")
+        assert reply.ok and body(reply) == {"total": 0}
+    with database.system() as connection:
+        assert connection.execute("SELECT count(*) FROM objects").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM object_faults").fetchone() == (0,)
 
 
 @pytest.mark.parametrize(
@@ -51,9 +63,15 @@ def test_submitted_code_is_checked_let_out_and_called(
         ),
         (ACCOUNT.replace('return state, {"total"', 'return {"total": 1}, {"total"'), "only reads"),
         (ACCOUNT.replace("amount > state", "amount > 3 * state"), "scenario"),
+        (
+            ACCOUNT.replace(
+                "    if message", "    if message['key'] == 'never-called':\n        1 / 0\n    if message", 1
+            ),
+            "as the first call",
+        ),
         ("import time\n" + ACCOUNT.replace("    amount =", "    time.sleep(60)\n    amount =", 1), "no answer within"),
     ],
-    ids=["syntax", "no-handle", "schema", "globals", "reading", "scenario", "slow"],
+    ids=["syntax", "no-handle", "schema", "globals", "reading", "scenario", "first", "slow"],
 )
 def test_code_that_breaks_a_promise_is_refused_with_the_reason(
     code_node: ThreadedNode, call: CallIt, let_out: Callable[..., CodeRow], source: str, reason: str
