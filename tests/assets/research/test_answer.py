@@ -72,6 +72,7 @@ def test_an_instruction_in_a_source_is_never_quoted(tmp_path: Path) -> None:
 def test_an_empty_corpus_is_said(tmp_path: Path) -> None:
     found = ask(tmp_path, "How high is the Oster dam?")
     assert not found.report.answered and found.verdict.verdict == "draft"
+    assert any("has no documents" in note for note in found.report.notes)
 
 
 @pytest.mark.parametrize("question", ["Dam", "Oster?", "Wie hoch ist der Oster-Damm?", "水坝有多高", "? ? ?x"])
