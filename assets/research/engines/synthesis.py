@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from assets.research.records import Analysis, Claim, Conflict, Cost, Kind, Passage, Quote, Report, Searched, Trust
 
 MOST_CLAIMS = 40
+MOST_PLACES = 5
+"""Places that the note about sentences that were set aside names."""
 
 
 def synthesise(
@@ -27,14 +29,8 @@ def synthesise(
     unanswered = tuple(a.sub.number for a in analyses if not a.answered)
     confidence, reasons = _confidence(analyses, claims, conflicts, passages)
     problems = tuple(dict.fromkeys(p for s in searched for p in s.problems))
-    set_aside = sum(a.set_aside for a in analyses)
     told = [*notes, *problems, *dict.fromkeys(note for a in analyses for note in a.notes)]
-    if set_aside:
-        told.append(
-            f"{set_aside} sentence{'s' if set_aside > 1 else ''} of the sources address their reader with "
-            f"instructions; "
-            "they were treated as data and are not quoted."
-        )
+    told += _set_aside(analyses, passages)
     return Report(
         question=question,
         engine=engine,
@@ -58,6 +54,27 @@ def synthesise(
             }
         ),
     )
+
+
+def _set_aside(analyses: Sequence[Analysis], passages: Mapping[str, Passage]) -> list[str]:
+    """The note about sentences that were set aside, with the places of their passages; none without such sentences."""
+    quotes = dict.fromkeys(q for a in analyses for q in a.set_aside_at)
+    count = len(quotes) or sum(a.set_aside for a in analyses)
+    if not count:
+        return []
+    sources = [passages[q.passage] for q in quotes if q.passage in passages]
+    places = list(dict.fromkeys(f"{p.address}, passage at {p.place}" if p.place else p.address for p in sources))
+    more = f"; and {len(places) - MOST_PLACES} more places" if len(places) > MOST_PLACES else ""
+    where = f" ({'; '.join(places[:MOST_PLACES])}{more})" if places else ""
+    if count == 1:
+        return [
+            f"1 sentence of the sources addresses its reader with instructions{where}; it was treated as data and is "
+            "not quoted."
+        ]
+    return [
+        f"{count} sentences of the sources address their reader with instructions{where}; they were treated as data "
+        "and are not quoted."
+    ]
 
 
 def _claims(analyses: Sequence[Analysis]) -> tuple[Claim, ...]:

@@ -30,7 +30,9 @@ def analyse(searched: Searched, rarity: Mapping[str, float], embedder: Embedder 
     sub = searched.sub
     matcher = Matcher(sub, rarity, embedder)
     every = split_passages(searched.passages)
-    told = [one for one in every if not is_instruction(one.text)]
+    aside = [one for one in every if is_instruction(one.text)]
+    known = set(map(id, aside))
+    told = [one for one in every if id(one) not in known]
     found = [one for one in told if not one.text.rstrip('*_"” ').endswith("?")]  # a question says nothing
     matcher.score(found)
     found.sort(key=lambda one: (-one.score, one.passage.hash, one.start))
@@ -50,7 +52,8 @@ def analyse(searched: Searched, rarity: Mapping[str, float], embedder: Embedder 
         claims=claims,
         conflicts=tuple(conflicts),
         missing=_missing(matcher.asked, found),
-        set_aside=len(every) - len(told),
+        set_aside=len(aside),
+        set_aside_at=tuple(Quote(passage=one.passage.hash, start=one.start, end=one.end) for one in aside),
         best=round(found[0].score, 4) if found else 0.0,
     )
 
