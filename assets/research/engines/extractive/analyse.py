@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from assets.research.engines.extractive.answer_conflicts import answer_conflicts
 from assets.research.engines.extractive.conflicts import MOST_COMPARED, MOST_CONFLICTS, ConflictFinder
 from assets.research.engines.extractive.instructions import is_instruction
-from assets.research.engines.extractive.matching import Asked, Matcher, Sentence, split_passages
+from assets.research.engines.extractive.matching import LEAST_WEIGHT, Asked, Matcher, Sentence, split_passages
 from assets.research.engines.extractive.select import Group, group, in_order, select
 from assets.research.records import Analysis, Claim, Conflict, Kind, Quote, Searched
 from core.embedding import Embedder
@@ -93,4 +93,4 @@ def _missing(asked: Sequence[Asked], found: Sequence[Sentence]) -> tuple[str, ..
     for one in found:
         for term, value in one.matched.items():
             best[term] = max(best.get(term, 0.0), value)
-    return tuple(a.word for a in asked if a.weight > 0.2 and best.get(a.term, 0.0) < 0.5)
+    return tuple(a.word for a in asked if a.weight > LEAST_WEIGHT and best.get(a.term, 0.0) < 0.5)
