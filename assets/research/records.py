@@ -167,6 +167,8 @@ class Analysis(Record):
     """Words of the question that no passage has."""
     set_aside: int = 0
     """Sentences that address whoever reads them with instructions; they are never quoted."""
+    set_aside_at: tuple[Quote, ...] = ()
+    """Where these are."""
     best: float = 0.0
     cost: Cost = Cost()
     notes: tuple[str, ...] = ()

@@ -46,6 +46,7 @@ def research(
         embedder = _embedder()
         corpora = [_open(stack, name, embedder, team) for name in corpus]
         say("reading the corpus")
+        _read_folders(corpora)
         answered = answer(text, corpora, embedder, seconds=seconds, writer=_writer(model))
     problems = [problem for one in corpora for problem in getattr(one, "problems", ())]
     if html is not None:
@@ -83,6 +84,19 @@ def _read(question: str) -> str:
     from assets.research.engines.answer import LARGEST_QUESTION
 
     return sys.stdin.buffer.read(LARGEST_QUESTION + 1).decode("utf-8", "replace")
+
+
+def _read_folders(corpora: "list[Corpus]") -> None:
+    """Fails for a folder without documents, whose report would look as if they did not answer."""
+    from assets.research.corpora.folder import FolderCorpus
+    from assets.research.corpora.protocol import CorpusUnavailable
+
+    try:
+        for one in corpora:
+            if isinstance(one, FolderCorpus):
+                one.index()
+    except CorpusUnavailable as error:
+        raise CommandFailed(str(error)) from error
 
 
 def _embedder() -> "Embedder":

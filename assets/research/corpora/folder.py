@@ -10,7 +10,7 @@ from pathlib import Path
 from assets.research.corpora.index import PassageIndex
 from assets.research.corpora.passages import passages_of
 from assets.research.corpora.protocol import CorpusUnavailable, SourceGone
-from assets.research.corpora.reading import LARGEST_FILE, kind_of, read
+from assets.research.corpora.reading import LARGEST_FILE, SUFFIXES, kind_of, read
 from assets.research.records import Document, Found, Passage, Trust
 from core.embedding import Embedder
 
@@ -68,6 +68,10 @@ class FolderCorpus:
                 passages += passages_of(document, self._name)
                 if document.problem:
                     problems.append(f"{document.address}: {document.problem}")
+            if not self._documents:
+                raise CorpusUnavailable(
+                    f"{self._root} has no documents: put files there whose names end in {', '.join(SUFFIXES)}"
+                )
             self.problems = tuple(problems)
             self._index = PassageIndex(passages, self._embedder)
         return self._index

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 
+from assets.research.corpora.directives import without_directives
 from assets.research.records import Block
 
 _ATX = re.compile(r"^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
@@ -15,18 +16,30 @@ _LIST = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+")
 _FENCE = re.compile(r"^\s{0,3}(```+|~~~+)")
 _DIRECTIVE = re.compile(r"^\.\. +(?:[\w-]+::|\[|_|\|)|^:[\w-]+:(?:\s|$)")
 _LINK = re.compile(r"!?\[([^\]\n]{0,500})\]\((?:[^()\s]{0,2000}|<[^>]{0,2000}>)(?:\s+\"[^\"]*\")?\)")
-_REFERENCE = re.compile(r"`([^`<>]{1,300}?)\s*<[^>]{1,500}>`__?|:[\w:]+:`([^`<]{1,300}?)(?:\s*<[^>]*>)?`")
+_REFERENCE = re.compile(r"`([^`<>]{1,300}?)\s*<[^>]{1,500}>`__?")
+_ROLE = re.compile(r"(?<![`\w])(?:\{[a-zA-Z][\w:.+-]{0,60}\}|:[a-zA-Z][\w:.+-]{0,60}:)`([^`\n]{1,500})`(?!`)")
+_TITLED = re.compile(r"^(.*\S)\s*<[^<>]*>$")
 _MARKS = re.compile(r"(?<![\w*])(\*{1,3}|_{2,3})(?=\S)(.{1,500}?)(?<=\S)\1(?![\w*])|``?([^`\n]{1,300})``?")
 _TAG = re.compile(r"</?[a-zA-Z][^<>\n]{0,200}>|<!--.*?-->", re.DOTALL)
 _META = re.compile(r"^\s*(title|date|licen[cs]e|updated|published)\s*[:=]\s*(.{1,200}?)\s*$", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
-    """A paragraph without emphasis, links and tags; runs of white space become one space."""
+    """A paragraph without emphasis, links, roles and tags; runs of white space become one space."""
+    text = _ROLE.sub(lambda m: f"`{_role_text(m.group(1))}`", text)
     text = _LINK.sub(r"\1", text)
-    text = _REFERENCE.sub(lambda m: m.group(1) or m.group(2), text)
+    text = _REFERENCE.sub(r"\1", text)
     text = _MARKS.sub(lambda m: m.group(2) or m.group(3) or "", text)
     return " ".join(_TAG.sub(" ", text).split())
+
+
+def _role_text(inner: str) -> str:
+    """What a page shows for a role of MyST or reStructuredText: its title, or its target without `~` and `!`."""
+    if match := _TITLED.match(inner):
+        return match.group(1)
+    if inner.startswith("~"):
+        return inner.rpartition(".")[2].lstrip("~") or inner
+    return inner.removeprefix("!")
 
 
 def is_meta(line: str) -> bool:
@@ -58,7 +71,7 @@ def _key(name: str) -> str:
 
 def read_text(text: str, skip: int = 0) -> Iterator[Block]:
     """The blocks of Markdown, reStructuredText or plain text."""
-    lines = text.split("\n")
+    lines = without_directives(text.split("\n"))
     headings: list[tuple[int, str]] = []
     styles: list[str] = []
     paragraph: list[str] = []
@@ -87,8 +100,8 @@ def read_text(text: str, skip: int = 0) -> Iterator[Block]:
                 fence, began, code = mark.group(1), number, []
             elif mark and mark.group(1).startswith(fence) and not line.strip().strip(fence[0]):
                 fence = ""
-                if code:
-                    yield Block("\n".join(code)[:4000], path(), began, code=True)
+                if any(code):
+                    yield Block("\n".join(code).strip("\n")[:4000], path(), began, code=True)
             else:
                 code.append(line)
             continue
@@ -128,8 +141,8 @@ def read_text(text: str, skip: int = 0) -> Iterator[Block]:
         if not paragraph:
             began = number
         paragraph.append(line.strip())
-    if fence and code:
-        yield Block("\n".join(code)[:4000], path(), began, code=True)
+    if fence and any(code):
+        yield Block("\n".join(code).strip("\n")[:4000], path(), began, code=True)
     yield from flush()
 
 

@@ -3,9 +3,13 @@ same report."""
 
 from collections.abc import Mapping, Sequence
 
+from assets.research.engines.extractive.matching import LEAST_WEIGHT, asked_terms
 from assets.research.records import Analysis, Claim, Conflict, Cost, Kind, Passage, Quote, Report, Searched, Trust
+from assets.research.text.words import terms
 
 MOST_CLAIMS = 40
+MOST_PLACES = 5
+"""Places that the note about sentences that were set aside names."""
 
 
 def synthesise(
@@ -26,15 +30,11 @@ def synthesise(
     sources = tuple(dict.fromkeys(used))
     unanswered = tuple(a.sub.number for a in analyses if not a.answered)
     confidence, reasons = _confidence(analyses, claims, conflicts, passages)
+    if confidence == "high" and (absent := _rarest_absent(searched, claims, passages)):
+        confidence, reasons = "medium", (*reasons, f"no best passage has the question's rarest word, {absent}")
     problems = tuple(dict.fromkeys(p for s in searched for p in s.problems))
-    set_aside = sum(a.set_aside for a in analyses)
     told = [*notes, *problems, *dict.fromkeys(note for a in analyses for note in a.notes)]
-    if set_aside:
-        told.append(
-            f"{set_aside} sentence{'s' if set_aside > 1 else ''} of the sources address their reader with "
-            f"instructions; "
-            "they were treated as data and are not quoted."
-        )
+    told += _set_aside(analyses, passages)
     return Report(
         question=question,
         engine=engine,
@@ -58,6 +58,27 @@ def synthesise(
             }
         ),
     )
+
+
+def _set_aside(analyses: Sequence[Analysis], passages: Mapping[str, Passage]) -> list[str]:
+    """The note about sentences that were set aside, with the places of their passages; none without such sentences."""
+    quotes = dict.fromkeys(q for a in analyses for q in a.set_aside_at)
+    count = len(quotes) or sum(a.set_aside for a in analyses)
+    if not count:
+        return []
+    sources = [passages[q.passage] for q in quotes if q.passage in passages]
+    places = list(dict.fromkeys(f"{p.address}, passage at {p.place}" if p.place else p.address for p in sources))
+    more = f"; and {len(places) - MOST_PLACES} more places" if len(places) > MOST_PLACES else ""
+    where = f" ({'; '.join(places[:MOST_PLACES])}{more})" if places else ""
+    if count == 1:
+        return [
+            f"1 sentence of the sources addresses its reader with instructions{where}; it was treated as data and is "
+            "not quoted."
+        ]
+    return [
+        f"{count} sentences of the sources address their reader with instructions{where}; they were treated as data "
+        "and are not quoted."
+    ]
 
 
 def _claims(analyses: Sequence[Analysis]) -> tuple[Claim, ...]:
@@ -161,6 +182,23 @@ def _confidence(
         reasons.append("sentences of a model are marked as not fully supported")
     level = "high" if points >= 2 else ("medium" if points >= 1 else "low")
     return level, tuple(reasons)
+
+
+def _rarest_absent(searched: Sequence[Searched], claims: Sequence[Claim], passages: Mapping[str, Passage]) -> str:
+    """The question's rarest content word in the corpora, if the best passage of no part of the question has it."""
+    asked = [(one.rarity.get(a.term, 0.0), a) for one in searched for a in asked_terms(one.sub, one.rarity)]
+    content = [(rarity, a) for rarity, a in asked if a.weight > LEAST_WEIGHT]
+    if not content:
+        return ""
+    rarest = max(content, key=lambda one: one[0])[1]
+    for number in {claim.sub for claim in claims}:
+        best = max((c for c in claims if c.sub == number), key=lambda c: c.score)
+        for quote in best.quotes:
+            if (p := passages.get(quote.passage)) is not None and rarest.term in terms(
+                f"{p.title} {p.heading} {p.text}"
+            ):
+                return ""
+    return rarest.word
 
 
 def quote_text(quote: Quote, passages: Mapping[str, Passage]) -> str:

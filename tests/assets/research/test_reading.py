@@ -62,6 +62,123 @@ def test_restructured_text_has_headings_and_no_directives() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Use {class}`~dams.Gate` with {func}`dams.get_gate()`.", "Use Gate with dams.get_gate()."),
+        ("See {ref}`the gates <gate-label>`, {doc}`index` and {py:meth}`Dam.__init__`.", None),
+        ("See :ref:`the gates <gate-label>`, :doc:`index` and :py:meth:`!Dam.__init__`.", None),
+        ("Call :func:`open_gate` at 12:30, {not a role} and `x`.", "Call open_gate at 12:30, {not a role} and x."),
+    ],
+)
+def test_a_role_is_its_text(text: str, shown: str | None) -> None:
+    found = document(f"# Dams\n\n{text}\n", "a.md")
+    assert [block.text for block in found.blocks] == [shown or "See the gates, index and Dam.__init__."]
+
+
+MYST = """(dams)=
+# Dams
+
+```{toctree}
+:maxdepth: 2
+
+walks
+```
+
+:::{important}
+:class: wide
+
+A gate is never open.
+
+```python
+x = 1
+```
+:::
+
+````{note}
+---
+class: wide
+---
+The dam is high.
+```{doctest}
+:hide: true
+
+>>> y
+```
+````
+
+```{eval-rst}
+.. autofunction:: dams.open
+   :noindex:
+
+.. autoclass:: dams.Gate
+   :members: raise,
+       lower
+
+   It holds water.
+```
+
+The end.
+"""
+RST = """Dams
+====
+
+.. toctree::
+   :maxdepth: 2
+
+   walks
+
+.. note::
+   A gate is never open.
+
+.. code-block:: python
+   :linenos:
+
+   if x:
+       y()
+
+.. py:function:: open(gate)
+   :async:
+
+   Opens a gate.
+
+.. automodule:: dams
+    :members:
+
+The end.
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "shown"),
+    [
+        (
+            MYST,
+            "a.md",
+            [
+                (13, "A gate is never open."),
+                (15, "x = 1"),
+                (24, "The dam is high."),
+                (25, ">>> y"),
+                (40, "It holds water."),
+                (43, "The end."),
+            ],
+        ),
+        (
+            RST,
+            "a.rst",
+            [(10, "A gate is never open."), (12, "if x:\n    y()"), (21, "Opens a gate."), (26, "The end.")],
+        ),
+        ("```{toctree}\nwalks\n", "a.md", []),
+        (":::note\nHigh.\n:::\n:::\nLow.\n", "a.md", [(2, "High."), (5, "Low.")]),
+        ("# Dams\n\n.. code::\n\n   x\n", "a.rst", [(3, "x")]),
+    ],
+)
+def test_a_directive_is_what_its_page_shows(text: str, name: str, shown: list[tuple[int, str]]) -> None:
+    found = document(text, name)
+    assert [(block.line, block.text) for block in found.blocks] == shown
+
+
 def test_a_notebook_is_its_text_and_its_code() -> None:
     cells = [
         {"cell_type": "markdown", "source": ["# Dams\n", "The dam is high."]},

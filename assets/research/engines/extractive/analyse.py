@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from assets.research.engines.extractive.answer_conflicts import answer_conflicts
 from assets.research.engines.extractive.conflicts import MOST_COMPARED, MOST_CONFLICTS, ConflictFinder
 from assets.research.engines.extractive.instructions import is_instruction
-from assets.research.engines.extractive.matching import Asked, Matcher, Sentence, split_passages
+from assets.research.engines.extractive.matching import LEAST_WEIGHT, Asked, Matcher, Sentence, split_passages
 from assets.research.engines.extractive.select import Group, group, in_order, select
 from assets.research.records import Analysis, Claim, Conflict, Kind, Quote, Searched
 from core.embedding import Embedder
@@ -30,7 +30,9 @@ def analyse(searched: Searched, rarity: Mapping[str, float], embedder: Embedder 
     sub = searched.sub
     matcher = Matcher(sub, rarity, embedder)
     every = split_passages(searched.passages)
-    told = [one for one in every if not is_instruction(one.text)]
+    aside = [one for one in every if is_instruction(one.text)]
+    known = set(map(id, aside))
+    told = [one for one in every if id(one) not in known]
     found = [one for one in told if not one.text.rstrip('*_"” ').endswith("?")]  # a question says nothing
     matcher.score(found)
     found.sort(key=lambda one: (-one.score, one.passage.hash, one.start))
@@ -50,7 +52,8 @@ def analyse(searched: Searched, rarity: Mapping[str, float], embedder: Embedder 
         claims=claims,
         conflicts=tuple(conflicts),
         missing=_missing(matcher.asked, found),
-        set_aside=len(every) - len(told),
+        set_aside=len(aside),
+        set_aside_at=tuple(Quote(passage=one.passage.hash, start=one.start, end=one.end) for one in aside),
         best=round(found[0].score, 4) if found else 0.0,
     )
 
@@ -90,4 +93,4 @@ def _missing(asked: Sequence[Asked], found: Sequence[Sentence]) -> tuple[str, ..
     for one in found:
         for term, value in one.matched.items():
             best[term] = max(best.get(term, 0.0), value)
-    return tuple(a.word for a in asked if a.weight > 0.2 and best.get(a.term, 0.0) < 0.5)
+    return tuple(a.word for a in asked if a.weight > LEAST_WEIGHT and best.get(a.term, 0.0) < 0.5)

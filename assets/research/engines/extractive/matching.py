@@ -33,6 +33,8 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _LEAST_RARITY = 0.12
+LEAST_WEIGHT = 0.2
+"""Terms of a question that weigh more are its content; others say how it asks."""
 _CAUSES = re.compile(
     r"\b(?:because|due to|caus\w+|led to|leads to|resulted? (?:in|from)|owing to|thanks to|reasons?|therefore|in "
     r"order to|so that|"
