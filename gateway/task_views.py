@@ -28,6 +28,7 @@ class TaskSummary(BaseModel):
         description="What became of the last attempt's patch or report: a resolved task's patch may be refused by its "
         "target. Null while there is none."
     )
+    draft: bool = Field(description="Whether its patch is good for a draft only, which a person has to look at.")
     result: str | None = Field(
         description="The same as a sentence: where the patch is or why it is not published, and why it is only a draft."
     )
@@ -36,6 +37,7 @@ class TaskSummary(BaseModel):
     def of(cls, task: Task, ending: Ending | None) -> "TaskSummary":
         told = {
             "publication": ending.publication if ending else None,
+            "draft": ending is not None and ending.draft,
             "result": (ending.sentence() or None) if ending else None,
         }
         return cls.model_validate(vars(task) | told)

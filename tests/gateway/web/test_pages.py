@@ -86,6 +86,17 @@ def test_a_long_list_has_pages(enter: Enter, add_task: AddTask) -> None:
     assert browser.get("/web?cursor=nonsense").status_code == 400
 
 
+def test_a_draft_is_told_from_what_was_proven(
+    enter: Enter, add_task: AddTask, add_attempt: Callable[..., None], database: Database
+) -> None:
+    add_attempt(add_task("proven", state="resolved"), "published")
+    browser = enter()
+    assert ">draft</span>" not in browser.get("/web").text
+    with database.system() as connection:
+        connection.execute("UPDATE verdicts SET verdict = 'draft'")
+    assert ">draft</span>" in browser.get("/web").text
+
+
 def test_what_waits_for_a_person_is_found(
     enter: Enter, add_task: AddTask, add_attempt: Callable[..., None], database: Database
 ) -> None:
