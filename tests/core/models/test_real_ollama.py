@@ -20,12 +20,19 @@ def test_both_dialects_streams_and_loaded_state(ollama: Any, ollama_chat: str, p
     asked: dict[str, Any] = {"model": "small", "messages": [{"role": "user", "content": "Say hello."}]}
     parts = list(client.chat(**asked, options={"num_predict": 6, "num_ctx": 256}, stream=True))
     assert parts[-1].done and 1 <= (parts[-1].eval_count or 0) <= 6
-    counted = proxy.metric("tokens_total", model="small", version="1", kind="completion")
-    assert counted == parts[-1].eval_count
+
+    def counted() -> float:
+        return float(proxy.metric("tokens_total", model="small", version="1", kind="completion"))
+
+    # A stream is counted once it has ended, which its client may see first.
+    proxy.until(lambda: counted() > 0, 10)
+    before = counted()
+    assert before == parts[-1].eval_count
 
     answer = proxy.chat("small", stream=True, max_tokens=4)
     assert answer.text.rstrip().endswith("data: [DONE]") and "usage" not in answer.text
-    assert 1 <= proxy.metric("tokens_total", model="small", version="1", kind="completion") - counted <= 4
+    proxy.until(lambda: counted() > before, 10)
+    assert 1 <= counted() - before <= 4
     proxy.until(lambda: proxy.state("a")["loaded"] is True, 30)
     assert [one["model"] for one in proxy.get("/api/ps").json()["models"]] == ["small:latest"]
     assert client.show("small").details is not None
