@@ -125,6 +125,8 @@ def test_the_platforms_chat_client_names_its_task_to_the_proxy_only_where_it_sho
     proxy = proxied({"a": (backend, {"kind": provider}), "b": (backends(), {"kind": provider})})
     # A server that is not known to be up yet, or busy, is not what a task sticks to.
     proxy.until(lambda: all(proxy.state(name)["state"] == "up" for name in ("a", "b")))
+    if provider == "ollama":
+        proxy.until(lambda: proxy.get("/api/tags").json()["models"][0]["digest"] != "")
     url = proxy.url if provider == "ollama" else f"{proxy.url}/v1"
     spec = chat_server.spec(provider).model_dump() | {"url": url, "model": "m"}
     accounts: list[Account] = []
