@@ -185,12 +185,15 @@ class Steps:
             step = handler.handle(state, self._message(call, held, handler, method, state, argument))
             if step.effects:
                 raise Fault("an object without state has no effects")
-            return Reply("ok", self._checked(step, method, held)[0])
+            reply = Reply("ok", self._checked(step, method, held)[0])
         except Refused as refused:
-            return Reply("refused", json.dumps({"code": refused.code, "error": refused.message}))
+            reply = Reply("refused", json.dumps({"code": refused.code, "error": refused.message}))
         except Fault as fault:
             self._store.fault(call.address, chosen.version, "call", str(fault))
             return problem("fault", str(fault)[:1000])
+        if call.cause:
+            self._store.take(call)
+        return reply
 
     def _claim(self, call: Call, chosen: Chosen, *, create: bool) -> "Held | Reply | None":
         """The object as this node runs it from now on, the reason why it cannot, or None if there is no such object."""
@@ -277,7 +280,7 @@ class Steps:
                 outcome, answer = "refused", json.dumps({"code": refused.code, "error": refused.message})
         except Fault as fault:
             return self._failed(call, held, fault, secret=method.secret)
-        if method.reading:
+        if method.reading and not call.cause:  # what was caused is taken by a commit, also when it only reads
             return self._read(call, held, outcome, answer)
         if call.cause:
             more |= call.cause

@@ -196,6 +196,15 @@ class NodeStore:
         assert row is not None  # noqa: S101
         return Committed(*row)
 
+    def take(self, call: Call) -> None:
+        """Takes what caused a call of an object without state, which has no commit that would."""
+        address = call.address
+        with self.connection() as connection:
+            connection.execute(
+                "SELECT object_cause(%s, %s, %s, %s)",
+                (address.team, address.type, address.key, json.dumps(call.cause)),
+            )
+
     def holds(self, address: Address, node: uuid.UUID, epoch: int) -> bool:
         with self.connection() as connection:
             row = connection.execute(

@@ -156,6 +156,35 @@ def test_a_message_to_what_is_terminated_or_never_was_is_not_told_for_ever(
     assert "no-such-type" in _alarm(database)[3]
 
 
+@pytest.mark.parametrize("where", ["there", "never-called"])
+def test_what_is_told_to_a_method_that_only_reads_is_told_once(
+    do: Callable[..., Reply], database: Database, where: str
+) -> None:
+    do("there")
+    do("a", send(where, {}, "heard"))
+    _until(lambda: _alarm(database)[1] == "none")
+    with database.system() as connection:
+        assert connection.execute("SELECT count(*) FROM objects WHERE key = 'never-called'").fetchone() == (0,)
+
+
+def test_what_is_told_to_a_type_without_state_is_told_once(
+    do: Callable[..., Reply], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+
+    class Echo(Native):
+        spec = TypeSpec(name="echo", version=1, methods={"hear": Method()}, stateless=True)
+
+        def on_hear(self, state: Any, message: Message) -> Step:
+            told.append(message.argument)
+            return Step(message.argument)
+
+    monkeypatch.setitem(NATIVE, "echo", Echo())
+    do("a", send("any", 1, kind="echo"))
+    _until(lambda: told and _alarm(database)[1] == "none")
+    assert told == [1]
+
+
 def test_a_subscriber_hears_each_event_of_its_type_once(
     do: Callable[..., Reply], heard: Callable[[str], list[Any]], database: Database
 ) -> None:
