@@ -279,21 +279,29 @@ class NodeStore:
 
     # alarms and messages
 
-    def due(self, limit: int) -> list[Due]:
+    def due(self, limit: int, without: Sequence[uuid.UUID] = ()) -> list[Due]:
+        """Takes alarms and messages that are due, but none of these teams; they are the caller's for half a minute."""
         with self.connection() as connection:
             rows = connection.execute(
-                "SELECT team_id, type, key, name, kind, due_at, method, argument, sender, tries FROM object_due(%s)",
-                (limit,),
+                "UPDATE object_alarms a SET claimed_until = clock_timestamp() + interval '30 seconds' "
+                "FROM (SELECT team_id, type, key, name FROM object_alarms "
+                "WHERE state = 'waiting' AND next_try_at <= clock_timestamp() "
+                "AND (claimed_until IS NULL OR claimed_until < clock_timestamp()) AND team_id <> ALL(%s::uuid[]) "
+                "ORDER BY next_try_at LIMIT %s FOR UPDATE SKIP LOCKED) d "
+                "WHERE (a.team_id, a.type, a.key, a.name) = (d.team_id, d.type, d.key, d.name) "
+                "RETURNING a.team_id, a.type, a.key, a.name, a.kind, a.due_at, a.method, a.argument, a.sender, a.tries",
+                (list(without), limit),
             ).fetchall()
         return [Due(Address(*row[:3]), *row[3:]) for row in rows]
 
-    def seconds_to_next(self) -> float | None:
-        """How long until something is due; None if nothing waits."""
+    def seconds_to_next(self, without: Sequence[uuid.UUID] = ()) -> float | None:
+        """How long until something is due that nobody has taken; None if nothing waits."""
         with self.connection() as connection:
             row = connection.execute(
-                "SELECT extract(epoch FROM greatest(next_try_at, coalesce(claimed_until, next_try_at)) "
-                "- clock_timestamp())::double precision FROM object_alarms WHERE state = 'waiting' "
-                "ORDER BY next_try_at LIMIT 1"
+                "SELECT extract(epoch FROM next_try_at - clock_timestamp())::double precision FROM object_alarms "
+                "WHERE state = 'waiting' AND (claimed_until IS NULL OR claimed_until < clock_timestamp()) "
+                "AND team_id <> ALL(%s::uuid[]) ORDER BY next_try_at LIMIT 1",
+                (list(without),),
             ).fetchone()
         return max(0.0, row[0]) if row else None
 

@@ -6,7 +6,8 @@ key to dedupe by (`Message.id`). Also turns the tasks that objects ask for into 
 """
 
 import json
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,14 +49,14 @@ class Subscriptions:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._log = PostgresLog(database)
-        self._ends: dict[str, int] = {}
         self._tasks_from: int | None = None
 
     def close(self) -> None:
         self._log.close()
 
-    def due(self) -> list[Batch]:
-        """Takes subscriptions with unread events for a while; none is taken by two nodes at once."""
+    def due(self, limit: int, without: Sequence[uuid.UUID] = ()) -> list[Batch]:
+        """Takes subscriptions with unread events for a while, but none of these teams; none is taken by two nodes at
+        once."""
         with self._database.system() as connection:
             rows = connection.execute(
                 "SELECT topic FROM object_subscriptions UNION SELECT %s WHERE EXISTS (SELECT FROM event_log "
@@ -67,17 +68,20 @@ class Subscriptions:
         ends = {topic: self._log.end_offsets(topic)[0] for topic in topics}
         if TOPIC in ends:
             self._take_tasks()
-        return [batch for topic in topics for batch in self._of_topic(topic, ends[topic])]
+        found: list[Batch] = []
+        for topic in topics:
+            found += self._of_topic(topic, ends[topic], limit - len(found), without)
+        return found
 
-    def _of_topic(self, topic: str, end: int) -> list[Batch]:
+    def _of_topic(self, topic: str, end: int, limit: int, without: Sequence[uuid.UUID]) -> list[Batch]:
         with self._database.system() as connection:
             taken = connection.execute(
                 "UPDATE object_subscriptions s SET claimed_until = clock_timestamp() + make_interval(secs => %s) "
                 "FROM (SELECT ctid FROM object_subscriptions WHERE topic = %s AND next_offset < %s "
-                "AND (claimed_until IS NULL OR claimed_until < clock_timestamp()) ORDER BY next_offset LIMIT 20 "
-                "FOR UPDATE SKIP LOCKED) d WHERE s.ctid = d.ctid "
+                "AND (claimed_until IS NULL OR claimed_until < clock_timestamp()) AND team_id <> ALL(%s::uuid[]) "
+                "ORDER BY next_offset LIMIT %s FOR UPDATE SKIP LOCKED) d WHERE s.ctid = d.ctid "
                 "RETURNING s.team_id, s.type, s.key, s.event_type, s.method, s.next_offset",
-                (CLAIM_SECONDS, topic, end),
+                (CLAIM_SECONDS, topic, end, list(without), limit),
             ).fetchall()
             found = []
             for team, kind, key, prefix, method, start in taken:
@@ -98,6 +102,15 @@ class Subscriptions:
                 "UPDATE object_subscriptions SET claimed_until = NULL, next_offset = greatest(next_offset, %s) "
                 "WHERE (team_id, type, key, topic) = (%s, %s, %s, %s)",
                 (batch.end, batch.address.team, batch.address.type, batch.address.key, batch.topic),
+            )
+
+    def give_back(self, batch: Batch) -> None:
+        """Gives a subscription back where it is: only some of the batch was told."""
+        with self._database.system() as connection:
+            connection.execute(
+                "UPDATE object_subscriptions SET claimed_until = NULL "
+                "WHERE (team_id, type, key, topic) = (%s, %s, %s, %s)",
+                (batch.address.team, batch.address.type, batch.address.key, batch.topic),
             )
 
     def failed(self, batch: Batch, event: Heard, reason: str, counts: bool) -> bool:

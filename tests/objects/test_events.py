@@ -2,6 +2,7 @@
 ask for."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,8 +34,12 @@ class Probe(Native):
             "heard": Method(reading=True),
             "hear": Method(internal=True),
             "fail": Method(internal=True),
+            "block": Method(internal=True),
         },
     )
+
+    def __init__(self) -> None:
+        self.blocked = threading.Event()
 
     def on_do(self, state: Any, message: Message) -> Step:
         return Step(None, state, message.argument)
@@ -47,6 +52,10 @@ class Probe(Native):
         forward = message.argument.get("then", []) if isinstance(message.argument, dict) else []
         return Step(None, {**state, "heard": heard}, forward)
 
+    def on_block(self, state: Any, message: Message) -> Step:
+        self.blocked.wait(25)
+        return Step(None)
+
     def on_fail(self, state: Any, message: Message) -> Step:
         from objects.model import Fault
 
@@ -54,8 +63,10 @@ class Probe(Native):
 
 
 @pytest.fixture(autouse=True)
-def probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(NATIVE, "probe", Probe())
+def probe(monkeypatch: pytest.MonkeyPatch) -> Probe:
+    made = Probe()
+    monkeypatch.setitem(NATIVE, "probe", made)
+    return made
 
 
 @pytest.fixture
@@ -183,6 +194,24 @@ def test_what_is_told_to_a_type_without_state_is_told_once(
     do("a", send("any", 1, kind="echo"))
     _until(lambda: told and _alarm(database)[1] == "none")
     assert told == [1]
+
+
+@pytest.mark.parametrize("what", ["alarms", "events"])
+def test_an_object_that_takes_long_holds_up_no_other(
+    do: Callable[..., Reply], heard: Callable[[str], list[Any]], probe: Probe, what: str
+) -> None:
+    for key, method in (("slow", "block"), ("quick", "hear")):
+        if what == "alarms":
+            do(key, {"kind": "alarm", "name": "x", "after": 0, "method": method})
+        else:
+            topic = {"topic": "penstock.objects", "event_type": f"object.probe.{key}"}
+            do(key, {"kind": "subscribe", "method": method, **topic})
+    if what == "events":
+        do("other", *({"kind": "emit", "type": key} for key in ("slow", "quick")))
+    try:
+        _until(lambda: heard("quick"))
+    finally:
+        probe.blocked.set()
 
 
 def test_a_subscriber_hears_each_event_of_its_type_once(
