@@ -32,11 +32,15 @@ _T = TypeVar("_T")
 
 THREADS = 8
 CODE_THREADS = 12
+SLOW_STEPS_OF_A_TEAM = 6
+"""Steps of code of a team, or that wait for the outside world, at once."""
 MOST_WAITING = 500
 """Calls that may wait for one object; further ones are answered `busy`."""
 MOST_CALLS = 4000
 """Calls that a node holds at once."""
 MOST_CONNECTIONS = 64
+MOST_HELD_BYTES = 256 << 20
+"""Of states that a node keeps in memory between calls; a little more for two seconds at most."""
 DRAIN_SECONDS = 20.0
 
 
@@ -84,9 +88,13 @@ class ObjectNode:
         self.draining = False
         self._edge = edge
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="step")
-        # Code of teams may take seconds: it has threads of its own, so that it holds up no trusted object.
+        # What may take seconds has threads of its own, so that it holds up no other object: code of teams, and trusted
+        # types that wait for the outside world.
         self._code_threads = ThreadPoolExecutor(CODE_THREADS, thread_name_prefix="code")
+        self._outside_threads = ThreadPoolExecutor(CODE_THREADS, thread_name_prefix="outside")
+        self._slow_steps: dict[uuid.UUID, asyncio.Semaphore] = {}
         self._duty_threads = ThreadPoolExecutor(4, thread_name_prefix="duty")
+        self._lease_thread = ThreadPoolExecutor(1, thread_name_prefix="lease")
         self._mailboxes: dict[Address, _Mailbox] = {}
         self._calls = 0
         self._connections: set[asyncio.StreamWriter] = set()
@@ -99,16 +107,23 @@ class ObjectNode:
         port = self._server.sockets[0].getsockname()[1]
         self.address = f"{settings.advertised or settings.host}:{port}"
         self.router = Router(self._nodes, here=(self.address, self.take))
-        await self.renew()
+        try:
+            await self.renew()
+        except Unavailable:  # so that it can be started again, on the same port
+            self._server.close()
+            raise
 
     async def renew(self) -> None:
-        await self.on_duty(self.store.renew, self.id, self.address, self.secret, self.settings.lease)
+        """Begins or renews the lease, in a thread that nothing else can keep busy. Raises `Unavailable`."""
+        await asyncio.get_running_loop().run_in_executor(
+            self._lease_thread, self.store.renew, self.id, self.address, self.secret, self.settings.lease
+        )
 
     async def _nodes(self) -> list[Node]:
         return [Node(*row) for row in await self.on_duty(self.store.nodes)]
 
     def on_duty(self, function: Callable[..., _T], *arguments: Any) -> Awaitable[_T]:
-        """Runs what is no step in a thread of its own, so that steps never keep a lease from being renewed."""
+        """Runs what is no step in threads that steps do not use."""
         return asyncio.get_running_loop().run_in_executor(self._duty_threads, function, *arguments)
 
     async def stop(self) -> None:
@@ -126,9 +141,11 @@ class ObjectNode:
         self.router.close()
         for writer in list(self._connections):
             writer.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._code_threads.shutdown(wait=False, cancel_futures=True)
-        self._duty_threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (
+            *(self._threads, self._code_threads, self._outside_threads),
+            *(self._duty_threads, self._lease_thread),
+        ):
+            threads.shutdown(wait=False, cancel_futures=True)
         for part in (self.custom, self._outside):
             if part is not None:
                 part.close()
@@ -146,25 +163,39 @@ class ObjectNode:
             return problem("busy", f"{MOST_WAITING} calls wait for {call.address} already")
         box.waiting += 1
         self._calls += 1
+        # Shielded: a caller that goes away must not let the next step begin beside this one.
+        return await asyncio.shield(asyncio.ensure_future(self._in_turn(box, call)))
+
+    async def _in_turn(self, box: _Mailbox, call: Call) -> Reply:
         run = asyncio.get_running_loop().run_in_executor
-        native = builtin(call.address.type)
-        threads = self._threads if native is not None else self._code_threads
         try:
-            if native is None and await run(threads, self.steps.stateless, call.address):
-                return await run(threads, self.steps.run, call)
+            if builtin(call.address.type) is None and await run(self._threads, self.steps.stateless, call.address):
+                return await self._run(call)
             async with box.lock:
-                # Shielded: a caller that goes away must not let the next step begin beside this one.
-                return await asyncio.shield(run(threads, self.steps.run, call))
+                return await self._run(call)
         finally:
             self._calls -= 1
             box.waiting -= 1
             if not box.waiting:
                 self._mailboxes.pop(call.address, None)
 
+    async def _run(self, call: Call) -> Reply:
+        """Runs a step in a thread of its kind. Of steps that may take seconds, a team has no more at once than leave
+        threads for the others."""
+        run = asyncio.get_running_loop().run_in_executor
+        native = builtin(call.address.type)
+        method = native.spec.methods.get(call.method) if native is not None else None
+        if native is not None and not (method is not None and method.outside):
+            return await run(self._threads, self.steps.run, call)
+        slow = self._code_threads if native is None else self._outside_threads
+        async with self._slow_steps.setdefault(call.address.team, asyncio.Semaphore(SLOW_STEPS_OF_A_TEAM)):
+            return await run(slow, self.steps.run, call)
+
     async def release_idle(self) -> int:
-        """Lets objects hibernate that no call has reached for a while; returns how many."""
+        """Lets objects hibernate that no call has reached for a while, or that need too much memory together; returns
+        how many."""
         found = []
-        for held in self.steps.idle(self.settings.hibernate):
+        for held in self.steps.idle(self.settings.hibernate, MOST_HELD_BYTES):
             if held.address not in self._mailboxes and self.steps.drop(held.address) is held:
                 found.append((held.address, held.epoch))
         for first in range(0, len(found), 500):

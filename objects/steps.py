@@ -64,6 +64,8 @@ class Held:
     version: int
     code: int
     used: float
+    stays: int = 0
+    """The version of the code that it could not be given: that is tried again when it is claimed anew."""
 
 
 class Steps:
@@ -92,11 +94,18 @@ class Steps:
     def __len__(self) -> int:
         return len(self._held)
 
-    def idle(self, seconds: float) -> list[Held]:
-        """The objects that no call has reached for so long."""
+    def idle(self, seconds: float, most_bytes: int) -> list[Held]:
+        """The objects that no call has reached for so long, and the least recently used of those whose states have
+        more bytes together than may be held."""
         before = time.monotonic() - seconds
         with self._lock:
-            return [held for held in self._held.values() if held.used < before]
+            newest_first = sorted(self._held.values(), key=lambda held: -held.used)
+        found, size = [], 0
+        for held in newest_first:
+            size += len(held.state or "")
+            if held.used < before or size > most_bytes:
+                found.append(held)
+        return found
 
     def drop(self, address: Address) -> Held | None:
         with self._lock:
@@ -145,7 +154,7 @@ class Steps:
             held = claimed
         held.used = time.monotonic()
         handler = self._handlers.of(call.address, held.code)
-        if held.code != chosen.version:
+        if chosen.version not in (held.code, held.stays):
             handler, moved = self._move(held, handler, chosen)
             if not moved:
                 return None
@@ -243,6 +252,7 @@ class Steps:
             state = dump(after, "the migrated state", MAX_STATE_BYTES)
         except (Fault, Refused) as fault:
             self._store.fault(address, chosen.version, "migrate", str(fault))
+            held.stays = chosen.version
             _logger.info("%s stays with version %d of its code: %s", address, held.code, str(fault)[:200])
             return handler, True
         self._edge("migrated")

@@ -123,17 +123,16 @@ class NodeStore:
 
     # nodes
 
-    def renew(self, node: uuid.UUID, address: str, secret: str, lease: float) -> bool:
-        """Begins or renews a node's lease of `lease` seconds. False if it had ended: its objects may be others' now."""
+    def renew(self, node: uuid.UUID, address: str, secret: str, lease: float) -> None:
+        """Begins or renews a node's lease of `lease` seconds. If it had ended, its objects may be others' now: their
+        epochs say so."""
         with self.connection() as connection:
-            row = connection.execute(
+            connection.execute(
                 "INSERT INTO object_nodes AS n (id, address, secret, lease_until) "
                 "VALUES (%s, %s, %s, clock_timestamp() + make_interval(secs => %s)) "
-                "ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until "
-                "RETURNING (xmax = 0)",
+                "ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until",
                 (node, address, secret, lease),
-            ).fetchone()
-        return row is not None and not row[0]
+            )
 
     def nodes(self) -> list[tuple[uuid.UUID, str, str, bool]]:
         """Id, address, secret and whether it drains, of each node whose lease runs."""

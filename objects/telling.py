@@ -44,7 +44,11 @@ class Telling:
         self._alarm_due = asyncio.Event()
         self._batch_ended = asyncio.Event()
         loop = asyncio.get_running_loop()
-        node.steps.alarms_set = lambda: loop.call_soon_threadsafe(self._alarm_due.set)
+
+        def alarm_set() -> None:
+            loop.call_soon_threadsafe(self._alarm_due.set)
+
+        node.steps.alarms_set = alarm_set
 
     async def end(self) -> None:
         """Gives up what is on the way: another node takes it up. A step that runs is not interrupted."""

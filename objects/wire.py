@@ -7,7 +7,7 @@ A node's address and secret are in its row of the database: whoever may read tha
 import asyncio
 import json
 import uuid
-from contextlib import suppress
+from dataclasses import fields
 from typing import Any
 
 from objects.model import Address, Call, Reply
@@ -45,6 +45,14 @@ def write_reply(reply: Reply) -> dict[str, Any]:
         "code": reply.code, "body": reply.body, "version": reply.version, "repeated": reply.repeated,
         "owner": reply.owner, "seconds": reply.seconds,
     }  # fmt: skip
+
+
+def read_reply(value: dict[str, Any]) -> Reply:
+    """Leaves out what a newer node may say beside it. Raises `TypeError`."""
+    return Reply(**{name: value[name] for name in _REPLY if name in value})
+
+
+_REPLY = tuple(part.name for part in fields(Reply))
 
 
 class Link:
@@ -92,13 +100,16 @@ class Link:
             self._waiting.pop(number, None)
 
     async def _read(self) -> None:
-        with suppress(OSError, ValueError, KeyError, asyncio.IncompleteReadError):
+        try:
             while line := await self._reader.readline():
                 value = json.loads(line)
-                future = self._waiting.get(value.pop("number"))
+                future = self._waiting.get(value["number"])
                 if future is not None and not future.done():
-                    future.set_result(Reply(**value))
-        self.close()
+                    future.set_result(read_reply(value))
+        except (OSError, ValueError, KeyError, TypeError, asyncio.IncompleteReadError):
+            pass  # it speaks no protocol, or went away
+        finally:
+            self.close()
 
     def close(self) -> None:
         self._ended = True

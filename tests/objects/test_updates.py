@@ -90,9 +90,10 @@ def test_an_object_whose_state_cannot_move_stays_with_its_version_and_serves(
     for migrate in ("raise ValueError('no')", "while True: pass", "return {'x': 'y' * (2 << 20)}"):
         let_in(f"{ACCOUNT}\ndef migrate(state, version):\n    {migrate}\n")
         _fresh(code_node)
-        assert json.loads(call(code_node, "account/a", "add", '{"amount": 1}').body)["total"] > 5
+        for _ in range(2):  # it is tried once while the object is held, not at each call
+            assert json.loads(call(code_node, "account/a", "add", '{"amount": 1}').body)["total"] > 5
     with database.system() as connection:
-        assert connection.execute("SELECT code_version, state FROM objects").fetchall() == [(1, '{"total":8}')]
+        assert connection.execute("SELECT code_version, state FROM objects").fetchall() == [(1, '{"total":11}')]
         faults = connection.execute("SELECT count(*) FROM object_faults WHERE what = 'migrate'").fetchone()
     assert faults == (3,)
 
