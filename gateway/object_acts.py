@@ -9,10 +9,11 @@ from starlette.concurrency import run_in_threadpool
 from core.access.errors import Conflict
 from gateway.callers import acting
 from gateway.object_calls import key_in
-from gateway.objects import Key, Kind, ObjectView
+from gateway.objects import Key, Kind
 from gateway.problems import bad_field, documented
 from gateway.state import TheCaller, TheGateway, TheTeam
 from objects import canary, lifecycle
+from objects.lifecycle import ObjectRow
 from objects.manifest import BadManifest
 from objects.scenarios import BadScenario
 from objects.submissions import Submission, submit
@@ -82,12 +83,12 @@ def restore_state(
     request: Request,
     gateway: TheGateway,
     caller: TheCaller,
-) -> ObjectView:
+) -> ObjectRow:
     """Gives an object a state of its history again."""
     subject = f"{type}/{key_in(key)}"
     with acting(gateway.database, request, caller, "object.restore", subject) as connection:
         lifecycle.restore(connection, caller.team_id, type, key, wanted.version)
-        return _seen(connection, type, key)
+        return lifecycle.get_object(connection, type, key)
 
 
 @router.post("/objects/{type}/{key}/-/terminate", responses=_FAILURES)
@@ -98,28 +99,28 @@ def end_object(
     request: Request,
     gateway: TheGateway,
     caller: TheCaller,
-) -> ObjectView:
+) -> ObjectRow:
     """Ends an object: what it held is deleted, and it stays dead. Ending it again changes nothing."""
     subject = f"{type}/{key_in(key)}"
     with acting(gateway.database, request, caller, "object.terminate", subject) as connection:
         lifecycle.terminate(connection, caller.team_id, type, key, wanted.reason, drain=wanted.drain)
-        return _seen(connection, type, key)
+        return lifecycle.get_object(connection, type, key)
 
 
 @router.post("/objects/{type}/{key}/-/revive", responses=_FAILURES)
-def revive_object(type: Kind, key: Key, request: Request, gateway: TheGateway, caller: TheCaller) -> ObjectView:
+def revive_object(type: Kind, key: Key, request: Request, gateway: TheGateway, caller: TheCaller) -> ObjectRow:
     """Begins a new incarnation of a terminated object."""
     with acting(gateway.database, request, caller, "object.revive", f"{type}/{key_in(key)}") as connection:
         lifecycle.revive(connection, caller.team_id, type, key)
-        return _seen(connection, type, key)
+        return lifecycle.get_object(connection, type, key)
 
 
 @router.post("/objects/{type}/{key}/-/retry", responses=_FAILURES)
-def retry_object(type: Kind, key: Key, request: Request, gateway: TheGateway, caller: TheCaller) -> ObjectView:
+def retry_object(type: Kind, key: Key, request: Request, gateway: TheGateway, caller: TheCaller) -> ObjectRow:
     """Lets a Failed object be made ready again, and tells it again of dead letters."""
     with acting(gateway.database, request, caller, "object.retry", f"{type}/{key_in(key)}") as connection:
         lifecycle.try_again(connection, caller.team_id, type, key)
-        return _seen(connection, type, key)
+        return lifecycle.get_object(connection, type, key)
 
 
 @router.post("/object-types/{type}/versions", status_code=202, responses=_FAILURES)
@@ -191,7 +192,3 @@ def show_code(
     shown = {"type": row.type, "version": row.version, "sha256": row.sha256, "state": row.state, "author": row.author,
              "created_at": row.created_at.isoformat(), "verdict": row.verdict, "manifest": row.manifest}  # fmt: skip
     return {**shown, "source": row.source, "scenarios": row.scenarios} if source else shown
-
-
-def _seen(connection: Any, kind: str, key: str) -> ObjectView:
-    return ObjectView.model_validate(lifecycle.get_object(connection, kind, key), from_attributes=True)

@@ -3,15 +3,17 @@
 import json
 import time
 import uuid
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from gateway.object_calls import MOST_SECONDS, SECONDS, key_in, method_of, of_query, refused
 from gateway.problems import Refused, bad_field, documented
 from gateway.state import TheCaller, TheGateway, TheTeam
 from objects import lifecycle
+from objects.lifecycle import ObjectRow
 from objects.model import CALL_ID_CHARACTERS, MAX_ARGUMENT_BYTES, Address, Call, load
 from objects.openapi import document
 from objects.registry import TypeView, show_type, show_types
@@ -40,37 +42,22 @@ Kind = Annotated[
 _FAILURES = documented(400, 401, 403, 404, 409, 422, 429, 503)
 
 
-class ObjectView(BaseModel):
-    """`status` is stored: Created, Active, Hibernating, Failed or Terminated. `shown` says more: also Initializing,
-    Idle, Updating and Terminating."""
-
-    type: str
-    key: str
-    incarnation: int
-    status: str
-    shown: str
-    code_version: int
-    state_version: int
-    node: uuid.UUID | None
-    reason: str | None
-    state_bytes: int
-    last_call_at: Any
-    created_at: Any
-
-
-class ObjectDetail(ObjectView):
-    state: Any = None
+@dataclass(frozen=True)
+class ObjectDetail(ObjectRow):
+    state: Any
     calls: list[dict[str, Any]]
     faults: list[dict[str, Any]]
     alarms: list[dict[str, Any]]
 
 
 class ObjectPage(BaseModel):
-    objects: list[ObjectView]
+    objects: list[ObjectRow]
+    next: str | None = Field(default=None, description="What `after` gives the next page; null at the end.")
 
 
 class TypePage(BaseModel):
     types: list[TypeView]
+    next: str | None = Field(default=None, description="What `after` gives the next page; null at the end.")
 
 
 @router.get("/object-types", responses=documented(400, 401, 403, 429, 503))
@@ -83,8 +70,10 @@ def list_types(
             max_length=130, pattern=r"^[^=\u0000]+=[^\u0000]*$", description="NAME=VALUE: only types with this label."
         ),
     ] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    after: Annotated[str, Query(max_length=63, pattern=_TEXT)] = "",
 ) -> TypePage:
-    """The types that the team may use: those that come with Penstock, and its own."""
+    """The types that the team may use by name: those that come with Penstock, and its own."""
     wanted = None
     if label is not None:
         name, equals, value = label.partition("=")
@@ -92,7 +81,8 @@ def list_types(
             raise bad_field("label", "must be NAME=VALUE")
         wanted = (name, value)
     with gateway.database.team(team) as connection:
-        return TypePage(types=show_types(connection, team, wanted))
+        found = show_types(connection, wanted, after=after, limit=limit)
+    return TypePage(types=found, next=found[-1].type if len(found) == limit else None)
 
 
 @router.get("/object-types/{type}", responses=documented(400, 401, 403, 404, 429, 503))
@@ -115,12 +105,17 @@ def list_objects(
     type: Annotated[str | None, Query(max_length=63, pattern=_TEXT)] = None,
     status: Annotated[str | None, Query(pattern="^(Created|Active|Hibernating|Failed|Terminated)$")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    after: Annotated[str, Query(max_length=200, pattern=r"^[^\u0000]*$")] = "",
+    after: Annotated[str, Query(max_length=264, pattern=r"^[^\u0000]*$")] = "",
 ) -> ObjectPage:
-    """The team's objects by type and key. `after`: the last key of the page before."""
+    """The team's objects by type and key. `after`: the last of the page before, as TYPE/KEY; with `type`, its key is
+    enough."""
+    kind, slash, key = after.rpartition("/")
+    if after and not slash and type is None:
+        raise bad_field("after", "must be TYPE/KEY, as `next` of the page before")
     with gateway.database.team(team) as connection:
-        found = lifecycle.list_objects(connection, type, status=status, limit=limit, after=after)
-    return ObjectPage(objects=[ObjectView.model_validate(one, from_attributes=True) for one in found])
+        last = (kind if slash else type or "", key)
+        found = lifecycle.list_objects(connection, type, status=status, limit=limit, after=last)
+    return ObjectPage(objects=found, next=f"{found[-1].type}/{found[-1].key}" if len(found) == limit else None)
 
 
 @router.get("/objects/{type}/{key}", responses=documented(400, 401, 403, 404, 429, 503))
@@ -130,7 +125,7 @@ def get_object(type: Kind, key: Key, gateway: TheGateway, team: TheTeam) -> Obje
         row = lifecycle.get_object(connection, type, key_in(key))
         text = lifecycle.state_of(connection, type, key)
         return ObjectDetail(
-            **ObjectView.model_validate(row, from_attributes=True).model_dump(),
+            **asdict(row),
             state=json.loads(text) if text is not None else None,
             calls=lifecycle.calls_of(connection, type, key),
             faults=lifecycle.faults_of(connection, type, key),

@@ -7,6 +7,7 @@ failures of the platform.
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from math import comb
 from typing import Any
@@ -20,6 +21,8 @@ CANARY_CALLS = 20
 """Steps of the new version that a promotion needs."""
 WATCH_MINUTES = 30
 """How long a promoted version is watched, and may go back by itself."""
+LOOKED_AT_ONCE = 200
+MOST_COUNTED = 2000
 LEAST_FAULTS = 3
 WORSE = 0.05
 """Probability, under equal rates, of so many faults of the new version, below which it counts as worse."""
@@ -71,44 +74,78 @@ def decide(new: Counts, old: Counts, *, canary: bool) -> tuple[Move, str]:
 
 
 _COUNTS = """
-SELECT coalesce(sum(answered), 0)::bigint, coalesce(sum(faults), 0)::bigint FROM (
-    SELECT count(*) AS answered, 0 AS faults FROM object_calls
-    WHERE team_id = %(team)s AND type = %(type)s AND code_version = %(version)s AND at > %(since)s
-    UNION ALL
-    SELECT 0, count(*) FROM object_faults
-    WHERE team_id = %(team)s AND type = %(type)s AND code_version = %(version)s AND at > %(since)s
-) AS both_kinds
+SELECT e.at,
+    (SELECT count(*) FROM object_calls WHERE team_id = %(team)s AND type = %(type)s AND code_version = %(version)s
+        AND at > %(since)s AND at <= e.at),
+    (SELECT count(*) FROM object_faults WHERE team_id = %(team)s AND type = %(type)s AND code_version = %(version)s
+        AND at > %(since)s AND at <= e.at),
+    (SELECT count(*) FROM object_calls WHERE team_id = %(team)s AND type = %(type)s AND code_version = %(version)s
+        AND at > greatest(%(since)s, e.at)),
+    (SELECT count(*) FROM object_faults WHERE team_id = %(team)s AND type = %(type)s AND code_version = %(version)s
+        AND at > greatest(%(since)s, e.at))
+FROM (SELECT statement_timestamp() - interval '15 seconds' AS at) e
 """
+"""What was stored up to a moment by which every statement of then has ended, and what since."""
 
 
-def counts(connection: Connection[Any], team: uuid.UUID, kind: str, version: int | None, since: object) -> Counts:
-    row = connection.execute(_COUNTS, {"team": team, "type": kind, "version": version, "since": since}).fetchone()
-    return Counts(*row) if row else Counts(0, 0)
+class Watch:
+    """Looks at what was let out a while ago, again and again. Each step is counted once, however often it looks."""
 
+    def __init__(self) -> None:
+        self._counted: dict[tuple[uuid.UUID, str, int, datetime], tuple[datetime, Counts]] = {}
+        self._last = (uuid.UUID(int=0), "")
 
-def decide_all(database: Database) -> list[tuple[uuid.UUID, str]]:
-    """Moves what is to be moved. Returns the types that changed."""
-    moved = []
-    with database.system() as connection:
-        rows = connection.execute(
-            "SELECT team_id, type, active_version, previous_version, canary_version, changed_at, "
-            "changed_at - interval '1 day' FROM object_types WHERE NOT builtin AND (canary_version IS NOT NULL OR "
-            "(previous_version IS NOT NULL AND changed_at > clock_timestamp() - make_interval(mins => %s))) "
-            "LIMIT 200 FOR UPDATE SKIP LOCKED",
-            (WATCH_MINUTES,),
-        ).fetchall()
-        for team, kind, active, previous, canary, since, before in rows:
-            newer, older = (canary, active) if canary is not None else (active, previous)
-            new = counts(connection, team, kind, newer, since)
-            move, why = decide(new, counts(connection, team, kind, older, before), canary=canary is not None)
-            if move == Move.PROMOTE:
-                promote(connection, team, kind, why)
-            elif move == Move.BACK:
-                go_back(connection, team, kind, why)
-            else:
-                continue
-            moved.append((team, kind))
-    return moved
+    def move(self, database: Database) -> list[tuple[uuid.UUID, str]]:
+        """Moves what is to be moved among the next types. Returns those that changed."""
+        with database.system() as connection:
+            rows = connection.execute(
+                "SELECT team_id, type, active_version, previous_version, canary_version, changed_at, "
+                "changed_at - interval '1 day' FROM object_types WHERE (team_id, type) > (%s, %s) "
+                "AND (canary_version IS NOT NULL OR (previous_version IS NOT NULL "
+                "AND changed_at > clock_timestamp() - make_interval(mins => %s))) ORDER BY team_id, type LIMIT %s",
+                (*self._last, WATCH_MINUTES, LOOKED_AT_ONCE),
+            ).fetchall()
+        self._last = (rows[-1][0], rows[-1][1]) if len(rows) == LOOKED_AT_ONCE else (uuid.UUID(int=0), "")
+        return [(row[0], row[1]) for row in rows if self._look(database, *row)]
+
+    def _look(
+        self,
+        database: Database,
+        team: uuid.UUID,
+        kind: str,
+        active: int,
+        previous: int,
+        canary: int | None,
+        since: datetime,
+        before: datetime,
+    ) -> bool:
+        newer, older = (canary, active) if canary is not None else (active, previous)
+        with database.system() as connection:
+            new = self.counts(connection, team, kind, newer, since)
+            move, why = decide(new, self.counts(connection, team, kind, older, before), canary=canary is not None)
+            if move == Move.NONE:
+                return False
+            unmoved = connection.execute(
+                "SELECT FROM object_types WHERE (team_id, type, changed_at) = (%s, %s, %s) FOR UPDATE SKIP LOCKED",
+                (team, kind, since),
+            ).fetchone()
+            if unmoved is None:
+                return False
+            (promote if move == Move.PROMOTE else go_back)(connection, team, kind, why)
+            return True
+
+    def counts(self, connection: Connection[Any], team: uuid.UUID, kind: str, version: int, since: datetime) -> Counts:
+        """Steps of a version since a time."""
+        name = (team, kind, version, since)
+        begin, known = self._counted.get(name, (since, Counts(0, 0)))
+        row = connection.execute(_COUNTS, {"team": team, "type": kind, "version": version, "since": begin}).fetchone()
+        assert row is not None  # noqa: S101  it selects from one row
+        edge, answered, faults, then_answered, then_faults = row
+        settled = Counts(known.answered + answered, known.faults + faults)
+        if len(self._counted) >= MOST_COUNTED:
+            self._counted.clear()
+        self._counted[name] = (max(edge, begin), settled)
+        return Counts(settled.answered + then_answered, settled.faults + then_faults)
 
 
 def promote(connection: Connection[Any], team: uuid.UUID, kind: str, why: str) -> int | None:

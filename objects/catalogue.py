@@ -20,7 +20,6 @@ class TypeRow:
     """A team's type. The versions are of `object_code`."""
 
     type: str
-    builtin: bool
     labels: Mapping[str, str]
     active_version: int | None
     previous_version: int | None
@@ -28,6 +27,26 @@ class TypeRow:
     canary_percent: int
     changed_at: datetime
     reason: str | None
+
+
+@dataclass(frozen=True)
+class DescribedType(TypeRow):
+    """With the manifest of the version that serves or, if none does, of the newest."""
+
+    manifest: Mapping[str, Any] | None
+    manifest_version: int
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """A version without its code; `verdict` without the evidence."""
+
+    version: int
+    sha256: str
+    state: str
+    author: str
+    created_at: datetime
+    verdict: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -46,10 +65,13 @@ class CodeRow:
     created_at: datetime
 
 
-_TYPE = (
-    "SELECT type, builtin, labels, active_version, previous_version, canary_version, canary_percent, changed_at, "
-    "reason FROM object_types"
-)
+_FIELDS = "labels, active_version, previous_version, canary_version, canary_percent, changed_at, reason"
+_TYPE = f"SELECT type, {_FIELDS} FROM object_types"  # noqa: S608  no text from outside
+_DESCRIBED = f"""
+SELECT t.type, {_FIELDS}, c.manifest, coalesce(c.version, 0) AS manifest_version FROM object_types t
+LEFT JOIN LATERAL (SELECT o.version, o.manifest FROM object_code o WHERE (o.team_id, o.type) = (t.team_id, t.type)
+    ORDER BY (o.version = t.active_version) IS TRUE DESC, o.version DESC LIMIT 1) c ON true
+"""  # noqa: S608
 _CODE = (
     "SELECT type, version, sha256, source, manifest, scenarios, state, verdict, author, created_at FROM object_code "
     "WHERE type = %s"
@@ -68,13 +90,21 @@ def read_type(connection: Connection[Any], name: str) -> TypeRow | None:
         return cursor.execute(_TYPE.encode() + b" WHERE type = %s", (name,)).fetchone()
 
 
-def read_types(connection: Connection[Any], label: tuple[str, str] | None = None) -> list[TypeRow]:
-    """A team's own types by name, those with the label if one is given."""
-    with connection.cursor(row_factory=class_row(TypeRow)) as cursor:
+def read_types(
+    connection: Connection[Any], label: tuple[str, str] | None = None, *, after: str = "", limit: int = 100
+) -> list[DescribedType]:
+    """A team's own types by name (in the order of its bytes), those with the label if one is given, after a name."""
+    with connection.cursor(row_factory=class_row(DescribedType)) as cursor:
         return cursor.execute(
-            _TYPE.encode() + b" WHERE NOT builtin AND (%s::text IS NULL OR labels ->> %s = %s) ORDER BY type",
-            (label and label[0], label and label[0], label and label[1]),
+            _DESCRIBED.encode() + b" WHERE (%(name)s::text IS NULL OR t.labels ->> %(name)s = %(value)s) "
+            b'AND t.type COLLATE "C" > %(after)s ORDER BY t.type COLLATE "C" LIMIT %(limit)s',
+            {"name": label and label[0], "value": label and label[1], "after": after, "limit": limit},
         ).fetchall()
+
+
+def describe_type(connection: Connection[Any], name: str) -> DescribedType | None:
+    with connection.cursor(row_factory=class_row(DescribedType)) as cursor:
+        return cursor.execute(_DESCRIBED.encode() + b" WHERE t.type = %s", (name,)).fetchone()
 
 
 def read_code(connection: Connection[Any], name: str, version: int) -> CodeRow | None:
@@ -82,10 +112,14 @@ def read_code(connection: Connection[Any], name: str, version: int) -> CodeRow |
         return cursor.execute(_CODE.encode() + b" AND version = %s", (name, version)).fetchone()
 
 
-def read_versions(connection: Connection[Any], name: str) -> list[CodeRow]:
-    """All versions of a type, newest first."""
-    with connection.cursor(row_factory=class_row(CodeRow)) as cursor:
-        return cursor.execute(_CODE.encode() + b" ORDER BY version DESC LIMIT 200", (name,)).fetchall()
+def read_versions(connection: Connection[Any], name: str, limit: int = 20) -> list[VersionRow]:
+    """The last versions of a type, newest first."""
+    with connection.cursor(row_factory=class_row(VersionRow)) as cursor:
+        return cursor.execute(
+            "SELECT version, sha256, state, author, created_at, verdict - 'evidence' AS verdict FROM object_code "
+            "WHERE type = %s ORDER BY version DESC LIMIT %s",
+            (name, limit),
+        ).fetchall()
 
 
 def spec_of(code: CodeRow) -> TypeSpec:

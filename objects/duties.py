@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import psycopg
 
-from objects import housekeeping
+from objects import canary, housekeeping
 from objects.model import Unavailable
 from objects.node import ObjectNode
 from objects.telling import Telling
@@ -27,6 +27,7 @@ class Duties:
         self._node = node
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
+        self._canaries = canary.Watch()
 
     def start(self) -> None:
         self._telling = Telling(self._node)
@@ -74,7 +75,7 @@ class Duties:
         node = self._node
         await node.release_idle()
         await node.on_duty(housekeeping.end_terminated, node.database)
-        moved: list[tuple[uuid.UUID, str]] = await node.on_duty(housekeeping.decide_canaries, node.database)
+        moved: list[tuple[uuid.UUID, str]] = await node.on_duty(self._canaries.move, node.database)
         for team, kind in moved:
             node.handlers.forget(team, kind)
 

@@ -1,9 +1,6 @@
-"""What nodes do for all objects now and then: end those that are to end, move canaries, and forget what is old."""
-
-import uuid
+"""What nodes do for all objects now and then: end those that are to end, and forget what is old."""
 
 from core.database import Database
-from objects.canary import decide_all
 
 CALLS_HOURS = 24
 FAULTS_DAYS = 14
@@ -19,11 +16,6 @@ def end_terminated(database: Database) -> int:
             "WHERE n.id = o.node AND n.lease_until > clock_timestamp())) LIMIT 100 FOR UPDATE SKIP LOCKED) o"
         ).fetchone()
     return int(row[0]) if row else 0
-
-
-def decide_canaries(database: Database) -> list[tuple[uuid.UUID, str]]:
-    """Moves versions as their numbers say; returns the types that changed."""
-    return decide_all(database)
 
 
 def forget_old(database: Database) -> int:

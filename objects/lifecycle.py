@@ -34,7 +34,7 @@ SELECT o.type, o.key, o.incarnation, o.status, {_SHOWN} AS shown, o.code_version
 FROM objects o
 LEFT JOIN (SELECT id, address FROM object_nodes WHERE lease_until > clock_timestamp()) n ON n.id = o.node
 LEFT JOIN LATERAL (SELECT CASE WHEN t.canary_version IS NULL THEN t.active_version END AS wanted
-    FROM object_types t WHERE t.type = o.type AND NOT t.builtin) w ON true
+    FROM object_types t WHERE t.type = o.type) w ON true
 """  # noqa: S608  no text from outside
 
 
@@ -64,15 +64,22 @@ def list_objects(
     *,
     status: str | None = None,
     limit: int = 100,
-    after: str = "",
+    after: tuple[str, str] = ("", ""),
 ) -> list[ObjectRow]:
-    """A team's objects by type and key; `after` is the last key of the page before, of one type."""
+    """A team's objects by type and key; `after` is type and key of the last one of the page before."""
     with connection.cursor(row_factory=class_row(ObjectRow)) as cursor:
         return cursor.execute(
             _OBJECTS.encode()
             + b" WHERE (%(kind)s::text IS NULL OR o.type = %(kind)s) AND (%(status)s::text IS NULL OR o.status = "
-            b"%(status)s) AND o.key > %(after)s ORDER BY o.type, o.key LIMIT %(limit)s",
-            {"idle": IDLE_SECONDS, "kind": kind, "status": status, "after": after, "limit": limit},
+            b"%(status)s) AND (o.type, o.key) > (%(type)s, %(key)s) ORDER BY o.type, o.key LIMIT %(limit)s",
+            {
+                "idle": IDLE_SECONDS,
+                "kind": kind,
+                "status": status,
+                "type": after[0],
+                "key": after[1],
+                "limit": limit,
+            },
         ).fetchall()
 
 
@@ -109,7 +116,7 @@ def calls_of(connection: Connection[Any], kind: str, key: str, limit: int = 20) 
         "SELECT c.at, c.call_id, c.method, c.outcome, left(c.answer, 2000) AS answer, c.state_version, "
         "c.code_version, c.seconds, c.caller FROM object_calls c "
         "JOIN objects o USING (team_id, type, key, incarnation) WHERE (c.type, c.key) = (%s, %s) "
-        "ORDER BY c.state_version DESC, c.at DESC LIMIT %s",
+        "ORDER BY c.at DESC, c.state_version DESC LIMIT %s",
         (kind, key, limit),
     )
 

@@ -8,7 +8,8 @@ from psycopg import Connection
 from pydantic import BaseModel
 
 from core.access.errors import NotFound
-from objects.catalogue import builtin, read_type, read_types, read_versions, spec_of
+from objects.catalogue import DescribedType, builtin, describe_type, read_types, read_versions
+from objects.manifest import read_manifest
 from objects.model import Method, TypeSpec
 from objects.types import NATIVE
 
@@ -32,7 +33,8 @@ class MethodView(BaseModel):
 
 
 class VersionView(BaseModel):
-    """A version of a team's code: submitted, accepted or refused, with the gate's verdict about exactly this hash."""
+    """A version of a team's code: submitted, accepted or refused, with the gate's verdict about exactly this hash; the
+    evidence is shown with the version alone."""
 
     version: int
     sha256: str
@@ -67,42 +69,52 @@ class TypeView(BaseModel):
     canary_percent: int = 0
     reason: str | None = None
     versions: list[VersionView] = []
+    """The last twenty, where one type is shown."""
     health: Health | None = None
 
 
-def show_types(connection: Connection[Any], team: uuid.UUID, label: tuple[str, str] | None = None) -> list[TypeView]:
-    own = [show_type(connection, team, row.type, health=False) for row in read_types(connection, label)]
+def show_types(
+    connection: Connection[Any], label: tuple[str, str] | None = None, *, after: str = "", limit: int = 100
+) -> list[TypeView]:
+    """The types that a team may use by name, after a name; without their versions and health."""
+    own = [_own(row) for row in read_types(connection, label, after=after, limit=limit)]
     shown = [
         _native(one.spec)
         for one in NATIVE.values()
-        if label is None or one.spec.labels.get(label[0]) == label[1]
-    ]  # fmt: skip
-    return [*shown, *own]
+        if one.spec.name > after and (label is None or one.spec.labels.get(label[0]) == label[1])
+    ]
+    return sorted([*shown, *own], key=lambda one: one.type)[:limit]
 
 
-def show_type(connection: Connection[Any], team: uuid.UUID, name: str, *, health: bool = True) -> TypeView:
+def show_type(connection: Connection[Any], team: uuid.UUID, name: str) -> TypeView:
     """Raises `NotFound`."""
     native = builtin(name)
     if native is not None:
         view = _native(native.spec)
     else:
-        row = read_type(connection, name)
+        row = describe_type(connection, name)
         if row is None:
             raise NotFound(f"there is no type {name[:63]!r}")
-        versions = read_versions(connection, name)
-        active = next((one for one in versions if one.version == row.active_version), versions[0] if versions else None)
-        spec = spec_of(active) if active else TypeSpec(name, 0, {})
-        view = TypeView(
-            **_of_spec(spec),
-            builtin=False,
-            active_version=row.active_version,
-            previous_version=row.previous_version,
-            canary_version=row.canary_version,
-            canary_percent=row.canary_percent,
-            reason=row.reason,
-            versions=[VersionView.model_validate(one, from_attributes=True) for one in versions[:20]],
-        )
-    return view.model_copy(update={"health": health_of(connection, team, name)}) if health else view
+        view = _own(row)
+        view.versions = [
+            VersionView.model_validate(one, from_attributes=True) for one in read_versions(connection, name)
+        ]
+    view.health = health_of(connection, team, name)
+    return view
+
+
+def _own(row: DescribedType) -> TypeView:
+    known = row.manifest is not None
+    spec = read_manifest(row.manifest, row.type, row.manifest_version) if known else TypeSpec(row.type, 0, {})
+    return TypeView(
+        **_of_spec(spec),
+        builtin=False,
+        active_version=row.active_version,
+        previous_version=row.previous_version,
+        canary_version=row.canary_version,
+        canary_percent=row.canary_percent,
+        reason=row.reason,
+    )
 
 
 def _native(spec: TypeSpec) -> TypeView:

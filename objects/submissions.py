@@ -43,11 +43,11 @@ def submit(connection: Connection[Any], team: uuid.UUID, given: Submission) -> C
         raise BadName("source", f"must be a text of at most {SOURCE_BYTES >> 10} KiB without NUL characters")
     manifest, scenarios = _storable(given.manifest, "manifest"), _storable(list(given.scenarios), "scenarios")
     sha256 = code_hash(given.source, manifest)
-    count = connection.execute("SELECT count(*) FROM object_types WHERE NOT builtin").fetchone()
+    count = connection.execute("SELECT count(*) FROM object_types").fetchone()
     if count and count[0] >= MOST_TYPES:
         raise Conflict(f"a team has at most {MOST_TYPES} types of its own")
     connection.execute(
-        "INSERT INTO object_types (team_id, type, builtin, labels) VALUES (%s, %s, false, %s) ON CONFLICT DO NOTHING",
+        "INSERT INTO object_types (team_id, type, labels) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
         (team, given.type, Jsonb(manifest.get("labels", {}))),
     )
     # The row is the lock: versions are numbered without a gap.

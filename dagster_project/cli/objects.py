@@ -41,7 +41,7 @@ def types(
     with opened() as database, access_errors():
         here = team_of(database, team)
         with database.team(here) as connection:
-            found = [show_type(connection, here, name)] if name else show_types(connection, here, wanted)
+            found = [show_type(connection, here, name)] if name else show_types(connection, wanted, limit=1000)
     if as_json:
         data([one.model_dump() for one in found])
     elif name:

@@ -161,7 +161,7 @@ def test_a_team_sees_and_calls_only_its_own_objects(
 ) -> None:
     _, others = other_team
     client.post("/objects/register/a/write", json={"value": "secret"}, headers=authorised)
-    assert client.get("/objects", headers=others).json() == {"objects": []}
+    assert client.get("/objects", headers=others).json() == {"objects": [], "next": None}
     for path in ("", "/-/page", "/-/history", "/-/events"):
         assert client.get(f"/objects/register/a{path}", headers=others).status_code == 404
     assert client.post("/objects/register/a/-/terminate", json={}, headers=others).status_code == 404
@@ -230,3 +230,26 @@ def test_the_python_client_calls_repeats_and_makes_typed_clients(
         capture_output=True, text=True, timeout=300, check=False, cwd=ROOT,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stdout
+
+
+def test_lists_of_objects_and_types_come_in_pages(client: TestClient, authorised: Header, node: ThreadedNode) -> None:
+    for where in ("register/a", "register/b", "user/a"):
+        method, argument = ("add", {"amount": 1}) if where.startswith("register") else ("create", {"profile": {}})
+        assert client.post(f"/objects/{where}/{method}", json=argument, headers=authorised).is_success
+
+    def pages(path: str, what: str, limit: int) -> list[list[str]]:
+        after, found = "", []
+        while after is not None:
+            page = client.get(f"{path}?limit={limit}&after={after}", headers=authorised).json()
+            found.append([f"{one['type']}/{one.get('key', '')}".rstrip("/") for one in page[what]])
+            after = page["next"]
+        return found
+
+    objects = pages("/objects", "objects", 2)
+    assert objects == [["register/a", "register/b"], ["user/a"]]
+    types = pages("/object-types", "types", 3)
+    names = [name for page in types for name in page]
+    assert names == sorted(names) and len(names) == len(set(names)) == 8 and len(types[0]) == 3
+    of_type = client.get("/objects?type=register&after=a", headers=authorised).json()["objects"]
+    assert [one["key"] for one in of_type] == ["b"]
+    assert client.get("/objects?after=a", headers=authorised).status_code == 400

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -109,7 +110,7 @@ def test_a_version_that_fails_on_every_second_state_is_withdrawn_by_itself(
     _fresh(code_node)
     for n in range(12):
         call(code_node, f"account/k{n % 3}", "add", '{"amount": 1}')
-    moved = canary.decide_all(database)
+    moved = canary.Watch().move(database)
     with database.team(DEFAULT_TEAM) as connection:
         row = read_type(connection, "account")
     assert row is not None
@@ -129,10 +130,29 @@ def test_a_canary_that_does_no_worse_takes_over(
     _fresh(code_node)
     for n in range(20):
         call(code_node, f"account/k{n % 3}", "add", '{"amount": 1}')
-    canary.decide_all(database)
+    canary.Watch().move(database)
     with database.team(DEFAULT_TEAM) as connection:
         row = read_type(connection, "account")
     assert row and (row.active_version, row.previous_version, row.canary_version) == (2, 1, None)
+
+
+def test_each_step_is_counted_once_however_often_a_version_is_looked_at(
+    node: ThreadedNode, call: CallIt, database: Database
+) -> None:
+    watch, since = canary.Watch(), datetime(2020, 1, 1, tzinfo=UTC)
+
+    def counted() -> Counts:
+        with database.system() as connection:
+            return watch.counts(connection, DEFAULT_TEAM, "register", 1, since)
+
+    call(node, "register/a", "add", '{"amount": 1}')
+    with database.system() as connection:
+        connection.execute("UPDATE object_calls SET at = at - interval '1 minute'")
+    assert counted() == counted() == Counts(1, 0)
+    with database.system() as connection:
+        connection.execute("DELETE FROM object_calls")
+    call(node, "register/a", "add", '{"amount": 1}')
+    assert counted() == counted() == Counts(2, 0)
 
 
 def test_a_verdict_is_bound_to_the_code(database: Database) -> None:

@@ -1,0 +1,9 @@
+-- Durable objects: what is needed no longer, and an index. Runs as the owner role, inside one transaction.
+
+-- Types that come with Penstock have no rows. Versions before this one write the column and read it; a later migration
+-- drops it.
+ALTER TABLE object_types ALTER COLUMN builtin SET DEFAULT false;
+COMMENT ON COLUMN object_types.builtin IS 'not used any more';
+
+-- Subscriptions are taken by what they have not read.
+CREATE INDEX object_subscriptions_next ON object_subscriptions (topic, next_offset);
