@@ -124,6 +124,12 @@ class Platform:
         except PublicationRefused:
             return f"git:{task.source}"  # its publication will say so
 
+    def days_to_wait(self, task: "Task", target: str) -> float:
+        """How many days a task may wait for an answer; 0 if nobody can be asked."""
+        from assets.results.questions import days_to_wait
+
+        return days_to_wait(self, task, target)
+
     def deliver(self, task_id: uuid.UUID) -> list[str]:
         """Publishes what is due of a task; what became of it, in words."""
         from assets.results.deliver import deliver

@@ -58,7 +58,7 @@ class Lapsed:
     last_traceparent: str | None = None
     """Of the last stage that has claimed it."""
     kind: str | None = None
-    """`research`, or None for a change."""
+    """`research` or `service`; None for a change."""
 
 
 class Attempt:

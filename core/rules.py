@@ -1,7 +1,8 @@
 """What starts a task: rules over what just happened to an issue, or to the head of a branch. Pure functions.
 
 A rule is written as `labelled:penstock` or, for some repositories or projects of trackers only, as in
-`labelled:penstock [acme/*]`. With `-> research` behind it, what it starts is a question for research.
+`labelled:penstock [acme/*]`. With `-> research` behind it, what it starts is a question for research;
+with `-> service`, a service is made.
 The settings `start_rules` and `trigger_label` hold the rules in effect; `core.intents` applies them to every event.
 """
 
@@ -22,7 +23,7 @@ MOST_RULES = 50
 MOST_MENTIONS = 20
 
 _RULE = re.compile(r"([a-z]+)(?:\s*:\s*(\S(?:[^\n]*?\S)?))?(?:\s*\[([^\[\]\n]{1,300})\])?")
-_RESEARCH = re.compile(r"\s*->\s*(\w+)\s*$")
+_WORK = re.compile(r"\s*->\s*(\w+)\s*$")
 _TWO_RULES = re.compile(r",\s*(?:(?:opened|command)\s*$|(?:labelled|assigned|mentioned|transition|failed)\s*:\s*\S)")
 _NO_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|^[-/.]|[/.]$|\.lock$")
 """What no name of a branch holds: https://git-scm.com/docs/git-check-ref-format"""
@@ -84,7 +85,7 @@ class Rule:
     name: str = ""
     place: str | None = None
     work: str = ""
-    """What it starts, if not a change: `research`."""
+    """What it starts, if not a change: `research` or `service`."""
 
     def __str__(self) -> str:
         name = f":{self.name}" if self.name else ""
@@ -167,10 +168,11 @@ def _folded(names: Iterable[str]) -> set[str]:
 def parse_rule(text: str) -> Rule:
     """Raises `BadRule`."""
     whole, work = text, ""
-    if (started := _RESEARCH.search(text)) is not None:
+    if (started := _WORK.search(text)) is not None:
         work, text = started[1], text[: started.start()]
-        if work != "research" or text.strip().startswith("failed"):
-            raise BadRule(f"{whole.strip()[:100]!r}: only issues start research, as in labelled:question -> research")
+        if work not in ("research", "service") or text.strip().startswith("failed"):
+            what = "only issues start research or a service, as in labelled:question -> research"
+            raise BadRule(f"{whole.strip()[:100]!r}: {what}")
     found = _RULE.fullmatch(text.strip())
     kind = found[1] if found else ""
     if found is None or kind not in set(Kind):

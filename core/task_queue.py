@@ -73,7 +73,7 @@ class Turn:
     traceparent: str | None = None
     tracestate: str | None = None
     kind: str | None = None
-    """`research`, or None for a change."""
+    """`research` or `service`; None for a change."""
 
 
 def mark_due(database: Database, requested: Sequence[tuple[uuid.UUID, int]]) -> int:

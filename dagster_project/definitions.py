@@ -21,6 +21,7 @@ from assets.plans import assets as plan_assets
 from assets.research import assets as research_assets
 from assets.results import asset_checks as result_checks
 from assets.results import assets as result_assets
+from assets.services import assets as service_assets
 from dagster_project.console_log import use_for_runs
 from dagster_project.jobs import context, evals, events, models, retention, sweeps, tasks
 from dagster_project.runtime import worker_platform
@@ -45,6 +46,7 @@ defs = Definitions(
             environment_assets,
             result_assets,
             research_assets,
+            service_assets,
             eval_assets,
             comparison_assets,
             default_assets,

@@ -82,8 +82,10 @@ class TaskOptions(BaseModel):
 class TaskRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["change", "research"] = Field(
-        default="change", description="`research` answers a question, which is the title with the body, by a report."
+    kind: Literal["change", "research", "service"] = Field(
+        default="change",
+        description="`research` answers a question, which is the title with the body, by a report. `service` makes a "
+        "type of durable objects, or a new version of one; the body may bring its code in fenced blocks.",
     )
     source: Annotated[Text, Field(min_length=1, max_length=200)] = Field(description="Name of a configured source.")
     title: Annotated[Text, Field(min_length=1, max_length=TITLE_CHARACTERS)]

@@ -17,6 +17,7 @@ from objects.scenarios import check_scenarios
 
 CHECK_SECONDS = 300
 """How long a node has for checking code before another takes it up."""
+AGAIN_SECONDS = 10
 MOST_VERSIONS = 1000
 MOST_TYPES = 200
 SOURCE_BYTES = 256 << 10
@@ -33,8 +34,9 @@ class Submission:
 
 
 def submit(connection: Connection[Any], team: uuid.UUID, given: Submission) -> CodeRow:
-    """Stores code as the type's next version, unless the type has this very code already. Raises `BadManifest`,
-    `BadScenario`, `BadName` and `Conflict`."""
+    """Stores code as the type's next version, unless the type has this very code already: then only other scenarios
+    than those by which it was refused have it checked again. Raises `BadManifest`, `BadScenario`, `BadName` and
+    `Conflict`."""
     if builtin(given.type) is not None:
         raise Conflict(f"{given.type!r} comes with Penstock: choose another name")
     read_manifest(given.manifest, given.type, 1)
@@ -67,6 +69,11 @@ def submit(connection: Connection[Any], team: uuid.UUID, given: Submission) -> C
         ).fetchone()
         if known is None:
             raise Conflict(f"a type has at most {MOST_VERSIONS} versions")
+    connection.execute(
+        "UPDATE object_code SET state = 'submitted', verdict = NULL, scenarios = %s, author = %s "
+        "WHERE (team_id, type, version, state) = (%s, %s, %s, 'refused') AND scenarios <> %s",
+        (Jsonb(scenarios), given.author[:200], team, given.type, known[0], Jsonb(scenarios)),
+    )
     row = read_code(connection, given.type, known[0])
     assert row is not None  # noqa: S101  it was just found or stored
     return row
@@ -79,21 +86,37 @@ def _storable(value: Any, field: str) -> Any:
     return json.loads(text)
 
 
-def take_unchecked(connection: Connection[Any]) -> tuple[uuid.UUID, str, int] | None:
-    """Takes the oldest version that nobody checks, in a transaction of the platform."""
+def take_unchecked(
+    connection: Connection[Any], only: tuple[uuid.UUID, str, int] | None = None
+) -> tuple[uuid.UUID, str, int] | None:
+    """Takes a version that nobody checks, in a transaction of the platform: the one named, or the oldest of the team
+    that has the fewest, so that a team with many holds up the others little."""
+    team, kind, version = only or (None, None, None)
     row = connection.execute(
         "UPDATE object_code c SET checked_by = clock_timestamp() + make_interval(secs => %s) "
-        "FROM (SELECT ctid FROM object_code WHERE state = 'submitted' "
-        "AND (checked_by IS NULL OR checked_by < clock_timestamp()) ORDER BY created_at LIMIT 1 "
-        "FOR UPDATE SKIP LOCKED) d WHERE c.ctid = d.ctid RETURNING c.team_id, c.type, c.version",
-        (CHECK_SECONDS,),
+        "FROM (SELECT ctid FROM object_code o WHERE state = 'submitted' "
+        "AND (checked_by IS NULL OR checked_by < clock_timestamp()) "
+        "AND (%s::uuid IS NULL OR (o.team_id, o.type, o.version) = (%s, %s, %s)) "
+        "ORDER BY (SELECT count(*) FROM object_code w WHERE w.team_id = o.team_id AND w.state = 'submitted'), "
+        "created_at LIMIT 1 FOR UPDATE SKIP LOCKED) d WHERE c.ctid = d.ctid RETURNING c.team_id, c.type, c.version",
+        (CHECK_SECONDS, team, team, kind, version),
     ).fetchone()
     return (row[0], row[1], row[2]) if row else None
 
 
+def give_back(connection: Connection[Any], taken: tuple[uuid.UUID, str, int]) -> None:
+    """Lets a version be checked again soon that could not be checked."""
+    connection.execute(
+        "UPDATE object_code SET checked_by = clock_timestamp() + make_interval(secs => %s) "
+        "WHERE (team_id, type, version) = (%s, %s, %s) AND state = 'submitted'",
+        (AGAIN_SECONDS, *taken),
+    )
+
+
 def conclude(connection: Connection[Any], team: uuid.UUID, code: CodeRow, verdict: Verdict) -> None:
     """Stores the verdict about a version, and lets it out if it passed: to all if it is the first, else to its share of
-    the keys. In a transaction of the team. Does nothing if the version was concluded before, or its hash is another."""
+    the keys. In a transaction of the team. Does nothing if the version was concluded before, or its hash is another;
+    one that a newer version has overtaken meanwhile serves nobody."""
     done = connection.execute(
         "UPDATE object_code SET state = %s, verdict = %s, checked_by = NULL "
         "WHERE (type, version, sha256, state) = (%s, %s, %s, 'submitted') RETURNING percent",
@@ -110,13 +133,14 @@ def conclude(connection: Connection[Any], team: uuid.UUID, code: CodeRow, verdic
         connection.execute(
             "UPDATE object_types SET previous_version = active_version, active_version = %s, canary_version = NULL, "
             "canary_percent = 0, changed_at = clock_timestamp(), reason = %s, labels = %s "
-            "WHERE (team_id, type) = (%s, %s)",
+            "WHERE (team_id, type) = (%s, %s) AND coalesce(greatest(active_version, canary_version), 0) < %s",
             (
                 code.version,
                 "let out to all keys, as submitted",
                 Jsonb(code.manifest.get("labels", {})),
                 team,
                 code.type,
+                code.version,
             ),
         )
         return
@@ -126,7 +150,8 @@ def conclude(connection: Connection[Any], team: uuid.UUID, code: CodeRow, verdic
         "canary_percent = CASE WHEN active_version IS NULL THEN 0 ELSE %(percent)s END, "
         "changed_at = clock_timestamp(), "
         "reason = CASE WHEN active_version IS NULL THEN 'the first version' ELSE %(why)s END, labels = %(labels)s "
-        "WHERE team_id = %(team)s AND type = %(type)s",
+        "WHERE team_id = %(team)s AND type = %(type)s "
+        "AND coalesce(greatest(active_version, canary_version), 0) < %(version)s",
         {
             "version": code.version,
             "percent": percent,

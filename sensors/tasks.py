@@ -49,6 +49,7 @@ WORK = {
         AssetKey(["research", name])
         for name in ("question", "decomposition", "search", "analysis", "synthesis", "report")
     ],
+    "service": [AssetKey(["service", name]) for name in ("code", "version")],
 }
 """The assets that a run for each kind of task makes."""
 MOST_SILENT = 200

@@ -6,9 +6,8 @@ A killed process leaves either no rows or a complete set.
 
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from core.attempts import Attempt
+from core.publications import put_publication
 from core.questions import may_ask, wait_for_answer
 from core.states import TaskState
 from core.work import Execution, Verdict, VerdictKind
@@ -57,11 +56,7 @@ def conclude(
             ending = {"target": target, "publication": publication, "data": data}
             seconds = question_days * DAY
             return wait_for_answer(connection, attempt.log, task, execution.question, seconds=seconds, ending=ending)
-        connection.execute(
-            "INSERT INTO publications (team_id, task_id, attempt, target, patch_sha256, body) "
-            "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            (task.team_id, *attempt.key, target, patch.sha256 if patch else None, Jsonb(publication)),
-        )
+        put_publication(connection, task, target, publication, patch.sha256 if patch else None)
         attempt.close(connection, state, execution.summary[:1000], data)
     return state
 

@@ -33,11 +33,14 @@ _LEDGER = AssetSelection.checks(AssetCheckKey(AssetKey("result"), "ledger_balanc
 
 resolve_task = define_asset_job(
     "resolve_task",
-    selection=(AssetSelection.assets("task_context", "plan", "execution", "result") | AssetSelection.groups("research"))
+    selection=(
+        AssetSelection.assets("task_context", "plan", "execution", "result")
+        | AssetSelection.groups("research", "services")
+    )
     - _LEDGER,
     executor_def=in_process_executor,
     tags=resources.run_tags("resolve_task"),
-    description="Takes one task from its context, or from its question, to its published result.",
+    description="Takes one task from its context, its question or its code to its published result.",
 )
 
 refresh_context = define_asset_job(

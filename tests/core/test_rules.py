@@ -17,6 +17,7 @@ from core.settings import SettingsError, load_settings
         ("labelled: good first issue [acme/shop]", Rule(Kind.LABELLED, "good first issue", "acme/shop")),
         ("labelled:kind: bug", Rule(Kind.LABELLED, "kind: bug")),
         ("labelled:question -> research", Rule(Kind.LABELLED, "question", None, "research")),
+        ("labelled:service -> service", Rule(Kind.LABELLED, "service", None, "service")),
         ("labelled:question [acme/*] -> research", Rule(Kind.LABELLED, "question", "acme/*", "research")),
         ("labelled:[bug]", Rule(Kind.LABELLED, "[bug]")),
         ("assigned:@helper", Rule(Kind.ASSIGNED, "helper")),

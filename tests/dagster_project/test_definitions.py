@@ -48,6 +48,8 @@ def test_the_definitions_are_complete() -> None:
             "research/analysis": ["research/search"],
             "research/synthesis": ["research/analysis"],
             "research/report": ["research/synthesis"],
+            "service/code": [],
+            "service/version": ["service/code"],
         },
         "jobs": [
             "begin_migration",

@@ -102,12 +102,15 @@ def test_a_request_carries_its_task_its_partition_and_its_key_and_is_made_once(
     assert _requests(_tick(instance, platform)) == [], "also when its event is read again"
 
 
-def test_a_question_runs_the_assets_of_research(instance: DagsterInstance, platform: Platform) -> None:
+@pytest.mark.parametrize("kind", ["research", "service"])
+def test_a_task_of_another_kind_runs_the_assets_of_that(
+    instance: DagsterInstance, platform: Platform, kind: str
+) -> None:
     task = _task(platform, 1)
     with platform.database.system() as connection:
-        connection.execute('UPDATE tasks SET options = \'{"kind": "research"}\'')
+        connection.execute("UPDATE tasks SET options = jsonb_build_object('kind', %s::text)", (kind,))
     [request] = _requests(_tick(instance, platform))
-    assert {key.path[0] for key in request.asset_selection or ()} == {"research"}
+    assert {key.path[0] for key in request.asset_selection or ()} == {kind}
     with platform.database.system() as connection:
         connection.execute("UPDATE tasks SET updated_at = now() - interval '1 minute'")
     [again] = _requests(reconciler(build_sensor_context(instance=instance), platform=platform))

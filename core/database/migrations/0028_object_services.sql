@@ -7,3 +7,6 @@ COMMENT ON COLUMN object_types.builtin IS 'not used any more';
 
 -- Subscriptions are taken by what they have not read.
 CREATE INDEX object_subscriptions_next ON object_subscriptions (topic, next_offset);
+
+-- What waits to be checked; nodes ask each second.
+CREATE INDEX object_code_submitted ON object_code (created_at) WHERE state = 'submitted';
