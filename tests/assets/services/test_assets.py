@@ -157,7 +157,7 @@ def test_a_chat_model_writes_what_comes_without_code(
     assert (found(platform, identity)[0], serves(platform, "account")) == ("resolved", 1)
     with platform.database.team(DEFAULT_TEAM) as connection:
         row = connection.execute("SELECT body ->> 'report' FROM publications").fetchone()
-    assert row and "from test, 1 drafts" in row[0]
+    assert row and "from test, draft 1" in row[0]
 
 
 def test_a_name_that_is_taken_by_a_type_of_penstocks_is_a_question(
