@@ -27,7 +27,7 @@ from dagster_project.jobs import context, evals, events, models, retention, swee
 from dagster_project.runtime import worker_platform
 from sensors.changes import change_sensor
 from sensors.migrations import migration_request_sensor, migration_sensor
-from sensors.objects import object_type_sensor
+from sensors.objects import object_event_sensor, object_type_sensor
 from sensors.publications import failed_run_sensor, publication_sensor
 from sensors.stale import stale_source_sensor
 from sensors.sweeps import sweep_sensor
@@ -98,6 +98,7 @@ defs = Definitions(
         migration_request_sensor,
         evals.eval_candidate_sensor,
         object_type_sensor,
+        object_event_sensor,
     ],
     resources={
         "platform": ResourceDefinition(lambda _: worker_platform()),

@@ -1,6 +1,8 @@
-"""Reports each type of durable objects to Dagster when what is to be seen of it has changed. Starts no run."""
+"""Reports types of durable objects to Dagster when what is to be seen of them has changed, and tells objects what the
+platform has done. Starts no run."""
 
 import json
+from datetime import datetime
 
 from dagster import (
     AssetMaterialization,
@@ -13,6 +15,7 @@ from dagster import (
 )
 
 from assets.objects.assets import OBJECT_TYPES, object_types
+from assets.objects.happenings import announce
 from assets.objects.reports import type_reports
 from assets.platform import Platform
 
@@ -39,3 +42,17 @@ def object_type_sensor(
             AssetMaterialization(object_types.key, partition=one.partition, metadata=one.facts)
         )
     return SensorResult(cursor=json.dumps({one.partition: one.digest for one in reports}))
+
+
+@sensor(
+    name="object_event_sensor",
+    minimum_interval_seconds=5,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Tells durable objects that subscribe of publications and of decisions about migrations.",
+)
+def object_event_sensor(
+    context: SensorEvaluationContext, platform: ResourceParam[Platform]
+) -> SensorResult | SkipReason:
+    since = datetime.fromisoformat(context.cursor) if context.cursor else None
+    reached = announce(platform.database, platform.log, since)
+    return SensorResult(cursor=reached.isoformat()) if reached else SkipReason("No object subscribes.")

@@ -78,6 +78,7 @@ def test_the_definitions_are_complete() -> None:
             "failed_run_sensor",
             "migration_request_sensor",
             "migration_sensor",
+            "object_event_sensor",
             "object_type_sensor",
             "publication_sensor",
             "reconciler",
