@@ -36,6 +36,7 @@ class Duties:
             asyncio.create_task(self._every(0.0, self._telling.alarms)),
             asyncio.create_task(self._every(0.05, self._telling.events)),
             asyncio.create_task(self._every(LIFECYCLE_SECONDS, self._lifecycle)),
+            asyncio.create_task(self._every(LIFECYCLE_SECONDS, self._retries)),
             asyncio.create_task(self._every(HOUSEKEEPING_SECONDS, self._housekeeping)),
             asyncio.create_task(self._every(PAUSE_SECONDS, self._submissions)),
         ]
@@ -78,6 +79,9 @@ class Duties:
         moved: list[tuple[uuid.UUID, str]] = await node.on_duty(self._canaries.move, node.database)
         for team, kind in moved:
             node.handlers.forget(team, kind)
+
+    async def _retries(self) -> None:
+        await self._node.retry_failed()
 
     async def _submissions(self) -> None:
         node = self._node

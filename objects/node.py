@@ -39,6 +39,7 @@ MOST_WAITING = 500
 MOST_CALLS = 4000
 """Calls that a node holds at once."""
 MOST_CONNECTIONS = 64
+RETRIED_AT_ONCE = 10
 MOST_HELD_BYTES = 256 << 20
 """Of states that a node keeps in memory between calls; a little more for two seconds at most."""
 DRAIN_SECONDS = 20.0
@@ -191,12 +192,28 @@ class ObjectNode:
         async with self._slow_steps.setdefault(call.address.team, asyncio.Semaphore(SLOW_STEPS_OF_A_TEAM)):
             return await run(slow, self.steps.run, call)
 
+    async def retry_failed(self) -> int:
+        """Tries Failed objects again whose time has come; returns how many recovered."""
+        recovered = 0
+        for address in await self.on_duty(self.store.failed, RETRIED_AT_ONCE):
+            box = self._mailboxes.setdefault(address, _Mailbox())
+            box.waiting += 1
+            try:
+                async with box.lock:
+                    run = asyncio.get_running_loop().run_in_executor
+                    recovered += await run(self._code_threads, self.steps.holding.retry, address)
+            finally:
+                box.waiting -= 1
+                if not box.waiting:
+                    self._mailboxes.pop(address, None)
+        return recovered
+
     async def release_idle(self) -> int:
         """Lets objects hibernate that no call has reached for a while, or that need too much memory together; returns
         how many."""
         found = []
-        for held in self.steps.idle(self.settings.hibernate, MOST_HELD_BYTES):
-            if held.address not in self._mailboxes and self.steps.drop(held.address) is held:
+        for held in self.steps.holding.idle(self.settings.hibernate, MOST_HELD_BYTES):
+            if held.address not in self._mailboxes and self.steps.holding.drop(held.address) is held:
                 found.append((held.address, held.epoch))
         for first in range(0, len(found), 500):
             await self.on_duty(

@@ -6,17 +6,16 @@ for safety across nodes: that is the epoch, which each commit names.
 
 import json
 import logging
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import psycopg
 
 from objects.effects import Effects
 from objects.handlers import Chosen, Handler, Handlers, NoSuchType
+from objects.holding import RETRY_SECONDS, Held, Holding
 from objects.model import (
     MAX_ANSWER_BYTES,
     MAX_STATE_BYTES,
@@ -41,7 +40,6 @@ _logger = logging.getLogger("objects")
 
 TRIES = 3
 """Of a step that finds that its object has gone elsewhere meanwhile."""
-RETRY_SECONDS = 0.2
 
 
 class Outside(Protocol):
@@ -51,21 +49,6 @@ class Outside(Protocol):
         """`key` names the call, the same in every try. Raises `Refused`, `Fault` and `Unavailable`."""
 
     def close(self) -> None: ...
-
-
-@dataclass
-class Held:
-    """An object that this node runs, as of the last commit."""
-
-    address: Address
-    epoch: int
-    incarnation: int
-    state: str | None
-    version: int
-    code: int
-    used: float
-    stays: int = 0
-    """The version of the code that it could not be given: that is tried again when it is claimed anew."""
 
 
 class Steps:
@@ -84,36 +67,9 @@ class Steps:
         self.node = node
         self._outside = outside
         self._edge = edge
-        self._held: dict[Address, Held] = {}
-        self._lock = threading.Lock()
+        self.holding = Holding(store, handlers, node, edge)
         self.alarms_set: Callable[[], None] = lambda: None
         """Called from a step's thread when a commit stored something that will be due."""
-
-    # what it holds
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def idle(self, seconds: float, most_bytes: int) -> list[Held]:
-        """The objects that no call has reached for so long, and the least recently used of those whose states have
-        more bytes together than may be held."""
-        before = time.monotonic() - seconds
-        with self._lock:
-            newest_first = sorted(self._held.values(), key=lambda held: -held.used)
-        found, size = [], 0
-        for held in newest_first:
-            size += len(held.state or "")
-            if held.used < before or size > most_bytes:
-                found.append(held)
-        return found
-
-    def drop(self, address: Address) -> Held | None:
-        with self._lock:
-            return self._held.pop(address, None)
-
-    def drop_all(self) -> None:
-        with self._lock:
-            self._held.clear()
 
     # one call
 
@@ -130,11 +86,11 @@ class Steps:
         except NoSuchType as error:
             return problem("no-such-type", str(error))
         except (Unavailable, psycopg.OperationalError, psycopg.InterfaceError) as error:
-            self.drop(call.address)  # a commit may or may not have happened
+            self.holding.drop(call.address)  # a commit may or may not have happened
             return problem("retry", str(error)[:300], seconds=RETRY_SECONDS)
         except Exception as error:
             _logger.exception("a step of %s failed by a bug", call.address)
-            self.drop(call.address)
+            self.holding.drop(call.address)
             return problem("internal", f"internal error: {type(error).__name__}")
 
     def _try(self, call: Call) -> Reply | None:
@@ -143,10 +99,10 @@ class Steps:
         spec = self._handlers.of(call.address, chosen.version).spec
         if spec.stateless:
             return self._without_state(call, chosen)
-        held = self._held.get(call.address)
+        held = self.holding.get(call.address)
         if held is None:
             wanted = spec.methods.get(call.method)
-            claimed = self._claim(call, chosen, create=wanted is not None and not wanted.reading)
+            claimed = self.holding.claim(call.address, chosen, create=wanted is not None and not wanted.reading)
             if claimed is None:  # a look at what does not exist makes nothing
                 return self._without_state(call, chosen)
             if isinstance(claimed, Reply):
@@ -155,7 +111,7 @@ class Steps:
         held.used = time.monotonic()
         handler = self._handlers.of(call.address, held.code)
         if chosen.version not in (held.code, held.stays):
-            handler, moved = self._move(held, handler, chosen)
+            handler, moved = self.holding.move(held, handler, chosen)
             if not moved:
                 return None
         found = self._understood(call, handler)
@@ -204,75 +160,6 @@ class Steps:
             self._store.take(call)
         return reply
 
-    def _claim(self, call: Call, chosen: Chosen, *, create: bool) -> "Held | Reply | None":
-        """The object as this node runs it from now on, the reason why it cannot, or None if there is no such object."""
-        address = call.address
-        found = self._store.claim(address, self.node, create=create, code=chosen.version)
-        if found.outcome == "absent":
-            return None
-        if found.outcome == "elsewhere":
-            return problem("moved", "another node runs the object", owner=found.address, seconds=found.seconds)
-        if found.outcome == "terminated":
-            return problem("terminated", f"{address} was terminated")
-        if found.outcome == "failed":
-            why = f"{address} could not be made ready: {found.reason}. It is tried again in {found.seconds:.0f} s"
-            return problem("failed", why, seconds=found.seconds)
-        if found.outcome != "claimed":
-            return problem("retry", f"this node cannot run objects now ({found.outcome})", seconds=RETRY_SECONDS)
-        self._edge("claimed")
-        held = Held(
-            *(address, found.epoch, found.incarnation, found.state, found.state_version, found.code_version),
-            time.monotonic(),
-        )
-        try:
-            handler = self._handlers.of(address, held.code)
-            handler.ready()
-        except Fault as fault:
-            status = self._store.unready(address, self.node, held.epoch, str(fault))
-            self._store.fault(address, held.code, "initialise", str(fault))
-            code = "failed" if status == "Failed" else "fault"
-            return problem(code, f"{address} cannot be made ready: {fault}"[:1000])
-        if held.state is None and handler.spec.initial is not None:
-            held.state = dump(handler.spec.initial, "the initial state", MAX_STATE_BYTES)
-        with self._lock:
-            self._held[address] = held
-        return held
-
-    def _move(self, held: Held, handler: Handler, chosen: Chosen) -> tuple[Handler, bool]:
-        """Gives the object the version that it should have. If that fails, it stays with its own; False if the object
-        was lost meanwhile."""
-        address = held.address
-        try:
-            other = self._handlers.of(address, chosen.version)
-            other.ready()
-            before = json.loads(held.state) if held.state is not None else None
-            after = (
-                other.migrate(before, held.code) if chosen.version > held.code else self._older(held, handler, chosen)
-            )
-            state = dump(after, "the migrated state", MAX_STATE_BYTES)
-        except (Fault, Refused) as fault:
-            self._store.fault(address, chosen.version, "migrate", str(fault))
-            held.stays = chosen.version
-            _logger.info("%s stays with version %d of its code: %s", address, held.code, str(fault)[:200])
-            return handler, True
-        self._edge("migrated")
-        version = self._store.migrate(address, self.node, held.epoch, held.version, chosen.version, state)
-        if version is None:
-            self.drop(address)
-            return handler, False
-        held.state, held.version, held.code = state, version, chosen.version
-        return other, True
-
-    def _older(self, held: Held, handler: Handler, chosen: Chosen) -> Any:
-        """The state for an older version: as the newer one changes it back, else the last one that the older has
-        left."""
-        before = json.loads(held.state) if held.state is not None else None
-        try:
-            return handler.downgrade(before, chosen.version)
-        except (LookupError, Fault, Refused):
-            kept = self._store.last_state(held.address, chosen.version)
-            return before if kept is None else json.loads(kept)
-
     def _step(self, call: Call, held: Held, handler: Handler, method: Method, argument: Any) -> Reply | None:
         began = time.perf_counter()
         trusted = isinstance(handler, Native)
@@ -309,7 +196,7 @@ class Steps:
             held.version = done.version
             held.state = text if text is not None else held.state
             if more.get("terminate"):
-                self.drop(call.address)
+                self.holding.drop(call.address)
             if "alarms" in more or "messages" in more:
                 self.alarms_set()
             return Reply(outcome, answer, done.version)
@@ -327,7 +214,7 @@ class Steps:
             )
         if outcome == "gone":
             return Reply("gone", "null", version, repeated=True)
-        self.drop(call.address)
+        self.holding.drop(call.address)
         return None if outcome == "fenced" else problem("terminated", f"{call.address} was terminated")
 
     def _message(self, call: Call, held: Held, handler: Handler, method: Method, state: Any, argument: Any) -> Message:
@@ -360,7 +247,7 @@ class Steps:
     def _read(self, call: Call, held: Held, outcome: str, answer: str) -> Reply | None:
         self._edge("handled")
         if not self._store.holds(call.address, self.node, held.epoch):
-            self.drop(call.address)
+            self.holding.drop(call.address)
             return None
         return Reply(outcome, answer, held.version)
 

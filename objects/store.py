@@ -250,6 +250,27 @@ class NodeStore:
             ).fetchone()
         return row[0] if row else None
 
+    def failed(self, limit: int) -> list[Address]:
+        """Failed objects that are to be tried again now."""
+        with self.connection() as connection:
+            rows = connection.execute(
+                "SELECT team_id, type, key FROM objects WHERE status = 'Failed' AND retry_at <= clock_timestamp() "
+                "ORDER BY retry_at LIMIT %s",
+                (limit,),
+            ).fetchall()
+        return [Address(*row) for row in rows]
+
+    def recovered(self, address: Address, node: uuid.UUID, epoch: int) -> bool:
+        """Notes that a Failed object was made ready; False if the node does not run it any more."""
+        with self.connection() as connection:
+            row = connection.execute(
+                "UPDATE objects SET status = CASE WHEN state IS NULL THEN 'Created' ELSE 'Active' END, failures = 0, "
+                "retry_at = NULL, reason = NULL WHERE (team_id, type, key, node, epoch, status) = "
+                "(%s, %s, %s, %s, %s, 'Failed') RETURNING true",
+                (address.team, address.type, address.key, node, epoch),
+            ).fetchone()
+        return row is not None
+
     def fault(self, address: Address, code: int, what: str, reason: str) -> None:
         with self.connection() as connection:
             connection.execute(

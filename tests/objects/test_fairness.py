@@ -85,7 +85,7 @@ def test_states_that_need_too_much_memory_together_are_let_go(
         call(node, f"register/{key}", "write", json.dumps({"value": "x" * 1000}))
     monkeypatch.setattr(node_module, "MOST_HELD_BYTES", 2500)
     node.do(node.node.release_idle())
-    assert len(node.node.steps) == 2
+    assert len(node.node.steps.holding) == 2
     with database.system() as connection:
         rows = connection.execute("SELECT key FROM objects WHERE status = 'Hibernating'").fetchall()
     assert rows == [("a",)]

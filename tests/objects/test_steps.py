@@ -9,12 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
+import pytest
+
 from core.access.teams import add_team
 from core.database import Database
 from core.events import DEFAULT_TEAM
 from objects.lifecycle import history, restore, revive, terminate
-from objects.model import Address, Call, Reply
+from objects.model import Address, Call, Fault, Message, Method, Reply, Step, TypeSpec
 from objects.node import ThreadedNode
+from objects.types import NATIVE
+from objects.types.native import Native
 
 CallIt = Callable[..., Reply]
 
@@ -64,7 +68,7 @@ def test_an_object_hibernates_and_wakes_with_its_state(
     node = make_node(hibernate=0.5)
     call(node, "register/a", "add", '{"amount": 3}')
     until(lambda: _status(database) == ("Hibernating", None))
-    assert len(node.node.steps) == 0
+    assert len(node.node.steps.holding) == 0
     assert body(call(node, "register/a", "read"))["count"] == 3
     assert _status(database)[0] == "Active"
 
@@ -147,6 +151,40 @@ def test_calls_of_one_object_run_one_after_the_other(
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(lambda n: call(nodes[n % 2], "register/a", "add"), range(60)))
     assert sorted(body(reply)["count"] for reply in replies) == list(range(1, 61))
+
+
+def test_a_failed_object_is_tried_again_when_its_time_has_come_without_a_call(
+    node: ThreadedNode, call: CallIt, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fragile(Native):
+        spec = TypeSpec(name="fragile", version=1, methods={"do": Method()})
+        broken = True
+
+        def ready(self) -> None:
+            if self.broken:
+                raise Fault("not yet")
+
+        def on_do(self, state: Any, message: Message) -> Step:
+            return Step("done")
+
+    fragile = Fragile()
+    monkeypatch.setitem(NATIVE, "fragile", fragile)
+    assert [call(node, "fragile/a", "do").code for _ in range(4)] == ["fault", "fault", "failed", "failed"]
+
+    def stored() -> Any:
+        with database.system() as connection:
+            return connection.execute("SELECT status, failures, reason FROM objects").fetchone()
+
+    def time_comes() -> None:
+        with database.system() as connection:
+            connection.execute("UPDATE objects SET retry_at = clock_timestamp()")
+
+    time_comes()
+    until(lambda: stored() == ("Failed", 4, "not yet"))
+    fragile.broken = False
+    time_comes()
+    until(lambda: stored() == ("Created", 0, None))
+    assert call(node, "fragile/a", "do").ok
 
 
 def test_what_is_terminated_stays_dead(node: ThreadedNode, call: CallIt, database: Database) -> None:

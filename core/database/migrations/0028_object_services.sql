@@ -10,3 +10,6 @@ CREATE INDEX object_subscriptions_next ON object_subscriptions (topic, next_offs
 
 -- What waits to be checked; nodes ask each second.
 CREATE INDEX object_code_submitted ON object_code (created_at) WHERE state = 'submitted';
+
+-- Failed objects that are tried again.
+CREATE INDEX objects_failed ON objects (retry_at) WHERE status = 'Failed';
