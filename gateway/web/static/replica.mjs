@@ -27,8 +27,8 @@ export function fold(thread, op) {
     });
   } else if (op.kind === "sibling") {
     next.messages = changed(thread.messages, body.id, (one) =>
-      one.deleted || one.siblings.some((other) => other.seq === op.seq) ? one
-        : { ...one, siblings: [...one.siblings, { seq: op.seq, author: op.author, text: body.text }] });
+      op.seq <= one.revision || one.deleted ? one
+        : { ...one, revision: op.seq, siblings: [...one.siblings, { seq: op.seq, author: op.author, text: body.text }] });
   } else if (op.kind === "delete") {
     next.messages = changed(thread.messages, body.id, gone);
   } else if (op.kind === "truncate") {
