@@ -72,7 +72,7 @@ export async function startThread(section) {
         rows.push({ key: `${one.id}:${one.revision}:${one.pending ? 1 : 0}:${one.deleted ? 1 : 0}:${one.siblings.length}`, one });
       }
     }
-    for (const one of dead) rows.push({ key: `dead:${one.id}:${one.message}`, one: { ...one, author: me, dead: true } });
+    for (const one of dead) rows.push({ key: `dead:${one.id}`, one: { ...one, author: me, dead: true } });
     const atEnd = innerHeight + scrollY > document.body.scrollHeight - 200;
     list.replaceChildren(...rows.map(({ key, one, steps }) => stays.get(key) ?? (steps ? stepsRow(key, steps, list) : row(key, one, known))));
     if (!rows.length) list.replaceChildren(element("li", { className: "soft", textContent: thread ? "Nothing was said yet." : "" }));
@@ -168,7 +168,7 @@ export async function startThread(section) {
   }
 
   async function send() {
-    const text = box.value.trim();
+    const text = box.value.replaceAll("\0", "").toWellFormed().trim(); // what no server can store
     if (!text || !thread) return;
     if (new TextEncoder().encode(text).length > BYTES) {
       note.textContent = "A message has at most 256 KiB.";
