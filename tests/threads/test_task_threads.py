@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from core.attempts import Attempt
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
@@ -78,6 +80,31 @@ def test_what_a_run_does_reaches_a_waiting_reader(service: ThreadService, run: R
         return [op["body"]["text"] for one in answer["threads"] for op in one["ops"]]
 
     assert any("judges an edit" in text for text in run(follow()))
+
+
+def test_a_task_whose_thread_cannot_be_brought_up_to_date_holds_up_no_other(
+    service: ThreadService, run: Run[Any], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    broken, whole = uuid.uuid4(), uuid.uuid4()
+    brought = asyncio.Event()
+
+    async def follow() -> None:
+        loop = asyncio.get_running_loop()
+
+        def bring(team: uuid.UUID, task: uuid.UUID) -> None:
+            if task == broken:
+                raise ValueError("a plan of another version")
+            loop.call_soon_threadsafe(brought.set)
+
+        monkeypatch.setattr(service.copier, "_bring", bring)
+        monkeypatch.setattr(service.copier, "_sweep", lambda: None)
+        for task in (broken, whole):
+            service.copier.ask(DEFAULT_TEAM, task)
+        await asyncio.wait_for(brought.wait(), 20)
+
+    run(follow())
 
 
 def test_what_a_person_writes_becomes_a_remark_of_the_task_once(
