@@ -188,8 +188,14 @@ def say(
         message = client.say(identity, said)
         sent = _sync(client)
         _refused(client, identity, message)
+        ended = _ended_task(client, identity) if sent else None
     if as_json:
-        data({"message": message, "sent": sent})
+        data({"message": message, "sent": sent, **({"task_ended": ended} if ended else {})})
+    elif ended:
+        note(
+            f"sent to the thread alone: its task is {ended}, so no attempt hears it. After `penstock task retry`, say "
+            "it again"
+        )
     else:
         note("sent" if sent else "kept: it is sent as soon as there is a connection")
 
@@ -287,6 +293,19 @@ def _refused(client: "ThreadClient", thread: str, message: str | None = None) ->
     for letter in reversed(client.dead_letters()):
         if letter.mutation["thread"] == thread and letter.mutation.get("message") == message:
             raise CommandFailed(f"the server refused it: {letter.message}")
+
+
+def _ended_task(client: "ThreadClient", thread: str) -> str | None:
+    """The state of the thread's task, if it has one that has ended."""
+    from core.states import CLOSED_TASK_STATES
+    from threads.client.transport import Busy, Offline, Refused
+
+    try:
+        task = client.sync.transport.request("GET", f"/threads/{thread}")["task"]
+        state = str(client.sync.transport.request("GET", f"/tasks/{task}")["state"]) if task else ""
+    except (Offline, Busy, Refused):
+        return None  # the message is sent, which is what was asked for
+    return state if state in CLOSED_TASK_STATES else None
 
 
 def _print(message: "Message", *, changed: bool = False) -> None:

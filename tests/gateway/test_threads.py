@@ -14,9 +14,11 @@ from starlette.testclient import TestClient
 
 from core.access.audit import Actor
 from core.access.roles import Role
+from core.database import Database
 from core.events import DEFAULT_TEAM
 from gateway.callers import Caller
 from gateway.threads import member_of
+from tests.gateway.indexed import index_file
 from threads.client.client import ThreadClient
 from threads.client.transport import HttpTransport, Offline, SignedOut, Tokens
 
@@ -216,3 +218,20 @@ def test_a_name_that_the_issuer_does_not_vouch_for_is_no_user() -> None:
     assert principal("token", "ci", "7") == "token:7"
     assert principal("user", "ann", "subject-1") == "user:ann"
     assert principal("user", "ann", "ann") == "subject:ann"
+
+
+def test_the_lines_of_a_mentioned_file_are_read_at_its_commit_by_its_team(
+    client: TestClient, authorised: dict[str, str], database: Database, other_team: Any
+) -> None:
+    index_file(database, "a/b.py", "one a\ntwo\nthree", "one b\ntwo\nthree")
+    index_file(database, "a/b.py", "secret", source="theirs", team=other_team[0])
+
+    def lines(source: str = "shop", commit: str = "a" * 7, path: str = "a/b.py", **more: int) -> Any:
+        query = {"source": source, "commit": commit, "path": path, **more}
+        answer = client.get("/file-lines", params=query, headers=authorised)
+        return answer.json()["lines"] if answer.status_code == 200 else answer.status_code
+
+    assert lines() == ["one a", "two", "three"]
+    assert lines(commit="b" * 40, first=1, last=1) == ["one b"]
+    assert lines(first=2, last=9) == ["two", "three"]
+    assert [lines(first=4), lines(commit="c" * 40), lines(path="b.py"), lines("theirs")] == [404] * 4

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+import threads.client.client as client_module
 from core.events import DEFAULT_TEAM
 from tests.threads.conftest import ANN, BOB, Run
 from tests.threads.transport import DirectTransport
-import threads.client.client as client_module
 from threads.affinity import preferred
 from threads.client.client import ThreadClient
 from threads.client.replicas import ReplicatedTransport

@@ -268,8 +268,8 @@ def keep_head(db: sqlite3.Connection, thread: str, head: int) -> None:
 
 
 def purge(db: sqlite3.Connection, thread: str) -> None:
-    """Deletes the copy of a thread that the person may no longer read. What was sent there waits for no op any more; what
-    was not is sent all the same, since numbers have no gaps, and is refused."""
+    """Deletes the copy of a thread that the person may no longer read. What was sent there waits for no op any more;
+    what was not is sent all the same, since numbers have no gaps, and is refused."""
     db.execute("DELETE FROM pending WHERE thread = ? AND seq IS NOT NULL", (thread,))
     db.execute("DELETE FROM messages WHERE thread = ?", (thread,))
     db.execute("DELETE FROM threads WHERE id = ?", (thread,))
