@@ -75,6 +75,11 @@ export function shown(thread, pending) {
   return messages;
 }
 
+/** The title as it is shown. */
+export function titleOf(thread, pending) {
+  return pending.findLast((one) => one.thread === thread.id && one.kind === "title")?.title ?? thread.title;
+}
+
 /** Which pending mutations stay once a copy has come this far: those whose op is not in it yet. */
 export function stillPending(pending, thread, client, ops = []) {
   const own = new Set(ops.filter((op) => op.client === client).map((op) => op.mutation));

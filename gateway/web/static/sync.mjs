@@ -3,6 +3,7 @@
 // See "Protocol" in docs/threads.md.
 
 import { batch, emptyThread, foldAll, settle, stillPending, wire } from "./replica.mjs";
+import { Activity, pollInterval } from "./timing.mjs";
 
 export const PROTOCOL = 1;
 export const WINDOW_MS = 100;
@@ -21,12 +22,15 @@ class Answer extends Error {
 
 export class Sync {
   /** `call(method, path, body, signal)` resolves to a response; `renew()` to whether the session goes on; `told(what)`
-   * hears `changed`, `online`, `offline` and `signed-out`. */
-  constructor(store, { call, renew, told, timer = (act, ms) => setTimeout(act, ms), random = Math.random }) {
-    Object.assign(this, { store, call, renew, told, timer, random });
+   * hears `changed`, `online`, `offline` and `signed-out`. While `watched()` pulls are long polls, else they come as
+   * often as there is something going on. */
+  constructor(store, { call, renew, told, watched = () => true, timer = (act, ms) => setTimeout(act, ms), random = Math.random, clock = () => Date.now() }) {
+    Object.assign(this, { store, call, renew, told, watched, timer, random, clock });
+    this.activity = new Activity();
     this.stopped = false;
     this.asleep = new Set();
     this.renewing = null;
+    this.turn = false; // whether an agent had one in a thread that was read last
     this.abort = new AbortController();
   }
 
@@ -55,7 +59,20 @@ export class Sync {
   }
 
   async run() {
-    await Promise.all([this.forever(() => this.pushAll()), this.forever(() => this.pullOnce())]);
+    await Promise.all([this.forever(() => this.pushAll()), this.forever(() => this.pullNext())]);
+  }
+
+  async pullNext() {
+    if (this.watched()) {
+      await this.pullOnce(WAIT_SECONDS);
+      return;
+    }
+    const news = await this.pullOnce(0);
+    const now = this.clock() / 1000;
+    if (news) this.activity.note(now, 0.3);
+    const { pending } = await this.store.read();
+    const level = this.activity.now(now, pending.filter((one) => one.seq === undefined).length, this.turn);
+    await this.sleep(1000 * pollInterval(level, this.random()));
   }
 
   async forever(step) {
@@ -124,9 +141,10 @@ export class Sync {
     return kept;
   }
 
-  async pullOnce() {
+  /** Reads what changed, once; whether anything did. */
+  async pullOnce(wait = WAIT_SECONDS) {
     const { meta } = await this.store.read();
-    const query = new URLSearchParams({ client: meta.client, wait: String(meta.cursor ? WAIT_SECONDS : 0) });
+    const query = new URLSearchParams({ client: meta.client, wait: String(meta.cursor ? wait : 0) });
     if (meta.cursor) query.set("cursor", meta.cursor);
     const answer = await this.json("GET", `/sync/pull?${query}`);
     const { held } = await this.store.read(); // now: a thread that is held since has the rest from `follow`
@@ -161,7 +179,10 @@ export class Sync {
         state.pending = state.pending.filter((one) => one.thread !== id || one.seq === undefined);
       }
     }, here.map((thread) => thread.id));
-    if (here.length || gone.length || answer.reset) this.told("changed");
+    if (here.length) this.turn = here.some((thread) => thread.turn);
+    const news = here.length > 0 || gone.length > 0 || answer.reset;
+    if (news) this.told("changed");
+    return news;
   }
 
   /** A function that brings a copy up to a pulled thread's head, with the ops that the pull did not hold. */

@@ -206,3 +206,22 @@ test("failures wait longer and longer, for ever, and a nudge ends the wait", asy
   sync.stop();
   await run;
 });
+
+test("a page that nobody looks at polls every 5 s while much is going on, and every minute when idle", async () => {
+  const waits = [];
+  const server = new Server();
+  let now = 1_000_000;
+  const { store, sync } = made(server, { watched: () => false, random: () => 0.5, clock: () => now, timer: (act, ms) => { waits.push(ms); setImmediate(act); return 0; } });
+  await sync.pullNext();
+  await sync.pullNext();
+  assert.deepEqual(waits.splice(0), [60_000, 60_000]);
+  for (let n = 0; n < 4; n += 1) {
+    server.push({ client: "another", mutations: [{ id: n + 1, message: `m${n}`, text: "news" }] });
+    await sync.pullNext();
+  }
+  assert.deepEqual(waits.splice(0).map(Math.round).at(-1), 5000);
+  now += 3600_000;
+  await sync.pullNext();
+  assert.equal(Math.round(waits[0]), 60_000);
+  assert.equal(store.state.threads.get("t").head, 4);
+});
