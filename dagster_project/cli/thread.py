@@ -24,7 +24,12 @@ Address = Annotated[
 ]
 TokenFile = Annotated[
     Path | None,
-    typer.Option(help="File with the API token; by default this platform's own.", exists=True, dir_okay=False),
+    typer.Option(
+        help="File with an API token, or with a session as `POST /sessions` gives it, which is refreshed in place; by "
+        "default this platform's own token.",
+        exists=True,
+        dir_okay=False,
+    ),
 ]
 ThreadId = Annotated[
     str,
@@ -43,6 +48,7 @@ def connected(url: str | None, token_file: Path | None) -> Iterator["ThreadClien
     from core.settings import load_settings
     from dagster_project.records import running_platform
     from threads.client.client import ThreadClient
+    from threads.client.session import NotASession, SessionFile
     from threads.client.store import QueueFull, StorageFull
     from threads.client.transport import Busy, HttpTransport, Offline, Refused, SignedOut, Tokens
 
@@ -51,8 +57,15 @@ def connected(url: str | None, token_file: Path | None) -> Iterator["ThreadClien
         running = running_platform(settings)
         url = str(running["gateway"]) if running else f"http://{settings.gateway_host}:{settings.gateway_port}"
     token = token_file.read_text(encoding="utf-8").strip() if token_file else load_or_make(settings).api_token
-    transport = HttpTransport(url, Tokens(token))
-    mine = hashlib.sha256(f"{url} {token}".encode()).hexdigest()[:16]
+    tokens, whose = Tokens(token), token
+    if token_file and token.startswith("{"):
+        try:
+            session = SessionFile(token_file, url)
+        except NotASession as error:
+            raise CommandFailed(str(error)) from error
+        tokens, whose = session.tokens(), session.session
+    transport = HttpTransport(url, tokens)
+    mine = hashlib.sha256(f"{url} {whose}".encode()).hexdigest()[:16]
     client = ThreadClient(settings.home / "threads" / f"{mine}.db", transport)
     try:
         yield client
