@@ -131,7 +131,7 @@ def test_processes_that_share_a_session_refresh_it_once_and_give_up_when_it_is_o
 ) -> None:
     with serve() as address:
         path = tmp_path / "session.json"
-        answer = httpx.post(f"{address}/sessions", headers=token_for("operator"))
+        answer = httpx.post(f"{address}/sessions", headers=token_for("operator"), timeout=60)
         path.write_text(answer.text)
         transports = [HttpTransport(address, SessionFile(path, address).tokens()) for _ in range(3)]
 
