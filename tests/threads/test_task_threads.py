@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from core.attempts import Attempt
 from core.database import Database
@@ -62,6 +63,33 @@ def test_a_trajectory_appears_once_whoever_copies_it(service: ThreadService, run
     assert [op["seq"] for op in json.loads(run(service.ops(ANN, thread, None, 0, 1000)))["ops"]] == list(
         range(1, len(found) + 2)
     )
+
+
+def test_what_a_model_cost_is_in_the_thread_once(service: ThreadService, run: Run[Any], database: Database) -> None:
+    task = _task(database)
+    thread = run(service.of_task(ANN, task))
+    _claim(database, task)
+    use = {
+        "model": "small-1",
+        "prompts": {},
+        "steps": 3,
+        "prompt_tokens": 1200,
+        "completion_tokens": 80,
+        "money": 0.0125,
+    }
+    with database.team(DEFAULT_TEAM) as connection:
+        for stage, model in (("context", None), ("execution", use)):
+            connection.execute(
+                "INSERT INTO stage_outputs (team_id, task_id, attempt, stage, epoch, body, seconds) "
+                "VALUES (%s, %s, 1, %s, 1, %s, 1)",
+                (DEFAULT_TEAM, task, stage, Jsonb({"model": model})),
+            )
+    for _ in range(2):
+        copy_trajectory(database, DEFAULT_TEAM, task)
+    [told] = [one for one in _messages(service, run, thread) if one["body"].get("model")]
+    assert told["text"] == "the model small-1 took 3 steps: 1,200 tokens in, 80 out, 0.0125 US dollars"
+    assert (told["body"]["tokens"], told["body"]["cost"]) == ({"in": 1200, "out": 80}, 0.0125)
+    assert json.loads(run(service.show(ANN, thread)))["sums"] == {"cost": 0.0125, "tokens_in": 1200, "tokens_out": 80}
 
 
 def test_what_a_run_does_reaches_a_waiting_reader(service: ThreadService, run: Run[Any], database: Database) -> None:
