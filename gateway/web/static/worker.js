@@ -33,8 +33,6 @@ self.addEventListener("message", (event) => {
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   const address = new URL(request.url);
-  // Whoever signs in must never be shown the copies of whoever was there before, however slow the server is.
-  if (address.pathname === "/web/sign-in" && (request.method === "POST" || address.searchParams.has("code"))) event.waitUntil(caches.delete(PAGES));
   if (request.method !== "GET" || address.origin !== location.origin) return;
   if (address.pathname.startsWith("/web/static/")) event.respondWith(kept(request));
   else if (isPage(address) && (request.mode === "navigate" || request.headers.has("Penstock-Refresh"))) event.respondWith(page(request, event));

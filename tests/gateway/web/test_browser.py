@@ -275,15 +275,6 @@ def test_a_thread_has_files_versions_a_title_and_readers(
         found = connection.execute("SELECT principal, role FROM thread_grants WHERE thread_id = %s", (thread,))
         assert found.fetchall() == [("user:bob", "reader")]
 
-    # Signing in deletes the copies of pages first: whoever was there before may have been somebody else.
-    page.wait("navigator.serviceWorker.controller !== null", "the service worker")
-    page.go(f"{server.address}/web/tasks/{task}")
-    page.wait(f"caches.match('{server.address}/web/tasks/{task}')", "the copy of the page")
-    page.go(server.address + link(person="ada"))
-    page.wait(f"caches.match('{server.address}/web/tasks/{task}').then((copy) => !copy)", "no copy of it", 10)
-    page.go(f"{server.address}/web/tasks/{task}")
-    page.wait("document.getElementById('composer')?.hidden === false", "the thread")
-
     # Signing out asks before it forgets what is not sent.
     server.stop()
     say(page, "Not sent yet")
