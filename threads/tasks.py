@@ -94,13 +94,13 @@ def _copy_some(connection: Connection[Any], task_id: uuid.UUID, attempt: int, se
                 f"the model {use.model} took {counted(use.steps, 'step')}: {use.prompt_tokens:,} tokens in, "
                 f"{use.completion_tokens:,} out, {use.money:.4f} US dollars{' (estimated)' if use.estimated else ''}"
             )
-            body = {
+            used: dict[str, Any] = {
                 "entry": {"attempt": number, "kind": "model"},
                 "model": use.model[:200],
                 "tokens": {"in": use.prompt_tokens, "out": use.completion_tokens},
                 "cost": use.money,
             }
-            thread.say(uuid.uuid5(task_id, f"model {number}"), text, body)
+            thread.say(uuid.uuid5(task_id, f"model {number}"), text, used)
         now = f"{task.attempt} {task.state}"
         if now != state and len(entries) < AT_ONCE:
             text = _state(connection, task)

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-import threads.client.client as client_module
 from core.events import DEFAULT_TEAM
 from tests.threads.conftest import ANN, BOB, Run
 from tests.threads.transport import DirectTransport
@@ -124,14 +123,13 @@ def test_a_revoked_thread_is_purged(make: MakeClient) -> None:
 
 def test_a_thread_that_a_pull_names_while_it_is_made_is_kept(make: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     ann = make(ANN)
-    real = client_module.enqueue
 
     def pulled_at_once(*given: Any) -> int:
-        number = real(*given)
+        number = enqueue(*given)
         ann.sync.sync()
         return number
 
-    monkeypatch.setattr(client_module, "enqueue", pulled_at_once)
+    monkeypatch.setattr("threads.client.client.enqueue", pulled_at_once)
     thread = ann.create("A thread")
     monkeypatch.undo()
     ann.say(thread, "is kept")
