@@ -282,7 +282,7 @@ def test_the_lines_of_a_mentioned_file_are_read_at_its_commit_by_its_team(
     index_file(database, "a/b.py", "secret", source="theirs", team=other_team[0])
 
     def lines(source: str = "shop", commit: str = "a" * 7, path: str = "a/b.py", **more: int) -> Any:
-        query = {"source": source, "commit": commit, "path": path, **more}
+        query: dict[str, Any] = {"source": source, "commit": commit, "path": path, **more}
         answer = client.get("/file-lines", params=query, headers=authorised)
         return answer.json()["lines"] if answer.status_code == 200 else answer.status_code
 
