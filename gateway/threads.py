@@ -8,12 +8,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 
+from core.payload import clean
 from gateway.callers import REQUEST_KEY, Caller
 from gateway.paging import read_cursor, write_cursor
 from gateway.problems import Refused, bad_field, documented
-from gateway.state import TheCaller, TheGateway
+from gateway.state import Gateway, TheCaller, TheGateway
+from threads.mentions import MOST_LINES, read_lines
 from threads.model import BLOB_BYTES, LARGEST, Join, Push, Sharing, Turn
+from threads.principals import unknown_principals
 from threads.service import MOST_WAIT, Member, ThreadError
 
 router = APIRouter(tags=["threads"])
@@ -135,8 +139,22 @@ async def read_messages(
 async def share(
     thread_id: uuid.UUID, wanted: Sharing, request: Request, gateway: TheGateway, caller: TheCaller
 ) -> dict[str, Any]:
-    """Changes who may see it: compare and set by `acl_epoch`."""
+    """Changes who may see it: compare and set by `acl_epoch`. Nobody is listed whom the team does not know."""
+    unknown = await run_in_threadpool(_unknown, gateway, caller, thread_id, wanted)
+    if unknown:
+        raise bad_field(
+            "grants",
+            f"the team knows no {', '.join(unknown)}: `penstock user list` and `penstock token list` show whom it "
+            "knows, and people of an issuer are known once they have signed in. Nothing was changed",
+        )
     return await gateway.threads.share(member_of(caller, request), thread_id, wanted)
+
+
+def _unknown(gateway: Gateway, caller: Caller, thread: uuid.UUID, wanted: Sharing) -> list[str]:
+    if not wanted.grants:
+        return []
+    with gateway.database.team(caller.team_id) as connection:
+        return unknown_principals(connection, thread, wanted.grants)
 
 
 @router.post("/threads/{thread_id}/turn", responses=WRITES)
@@ -149,6 +167,30 @@ async def take_turn(thread_id: uuid.UUID, wanted: Turn, gateway: TheGateway, cal
 async def go_on(thread_id: uuid.UUID, gateway: TheGateway, caller: TheCaller) -> dict[str, str]:
     """The thread that goes on where this one ends, begun with a summary of it."""
     return {"thread": str(await gateway.threads.go_on(member_of(caller), thread_id))}
+
+
+@router.get("/file-lines", responses=READS)
+def read_file_lines(
+    gateway: TheGateway,
+    caller: TheCaller,
+    source: Annotated[str, Query(min_length=1, max_length=200)],
+    path: Annotated[str, Query(min_length=1, max_length=1000)],
+    commit: Annotated[str, Query(pattern=r"^[0-9a-f]{7,64}$")],
+    first: Annotated[int, Query(ge=1, le=10**7)] = 1,
+    last: Annotated[int, Query(ge=1, le=10**7)] = MOST_LINES,
+) -> dict[str, Any]:
+    """Lines of a file that a message mentions, as the context index had them at a commit: at most 200."""
+    found = read_lines(
+        *(gateway.database, caller.team_id),
+        source=clean(source),
+        path=clean(path),
+        commit=commit,
+        first=first,
+        last=last,
+    )
+    if not found:
+        raise Refused(404, "no-lines", "the index does not have these lines, or not at that commit any more")
+    return {"first": first, "lines": found}
 
 
 @router.get("/tasks/{task_id}/thread", responses=READS)

@@ -91,6 +91,12 @@ class Page:
     def type(self, text: str) -> None:
         self.send("Input.insertText", text=text)
 
+    def choose(self, selector: str, *files: Path) -> None:
+        """Chooses files in a field for them."""
+        root = self.send("DOM.getDocument")["root"]["nodeId"]
+        node = self.send("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.send("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
+
     def offline(self, gone: bool = True) -> None:
         """Takes the page, and its service worker, off the network."""
         conditions = {"offline": gone, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}

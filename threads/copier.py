@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 
-import psycopg
 import structlog
 
 from core.database import Database
@@ -39,7 +38,7 @@ class Copier:
         self.start()
 
     def start(self) -> None:
-        if self._task is None or self._task.get_loop() is not asyncio.get_running_loop():
+        if self._task is None or self._task.done() or self._task.get_loop() is not asyncio.get_running_loop():
             self._wake = asyncio.Event()
             self._wake.set()
             self._task = asyncio.create_task(self._work())
@@ -70,7 +69,7 @@ class Copier:
     async def _attempt(self, act: Callable[[], None]) -> None:
         try:
             await asyncio.to_thread(act)
-        except (psycopg.Error, LookupError) as error:
+        except Exception as error:  # whatever one task holds, the threads of the others go on
             _logger.warning("a task's thread was not brought up to date", error=type(error).__name__)
 
     def _sweep(self) -> None:

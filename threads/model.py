@@ -4,7 +4,7 @@ schema."""
 import uuid
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.payload import clean
 
@@ -181,6 +181,11 @@ class Sharing(_Strict):
         Field(max_length=MOST_GRANTS),
     ] = {}
     link: Link | None = None
+
+    @field_validator("grants")
+    @classmethod
+    def _as_principals(cls, grants: dict[str, Role]) -> dict[str, Role]:
+        return {name.lower() if name.startswith("user:") else name: role for name, role in grants.items()}
 
     @model_validator(mode="after")
     def _fits(self) -> "Sharing":

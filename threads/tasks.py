@@ -12,12 +12,14 @@ from typing import Any
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from core.counts import counted
 from core.database import Database
 from core.endings import read_ending
 from core.eventlog.postgres import PostgresLog
 from core.states import CLOSED_TASK_STATES
 from core.tasks import Task, get_task
 from core.timeline import describe, moment_of, read_plans
+from core.work import ModelUse
 
 PLATFORM = "Penstock"
 OWNER = "platform:"
@@ -73,7 +75,7 @@ def copy_trajectory(database: Database, team: uuid.UUID, task_id: uuid.UUID) -> 
 
 
 def _copy_some(connection: Connection[Any], task_id: uuid.UUID, attempt: int, seq: int, state: str) -> tuple[int, bool]:
-    task = get_task(connection, task_id)
+    task, first = get_task(connection, task_id), attempt
     entries = connection.execute(
         "SELECT attempt, seq, kind, body, at FROM trajectory WHERE task_id = %s AND (attempt, seq) > (%s, %s) "
         "ORDER BY attempt, seq LIMIT %s",
@@ -87,6 +89,18 @@ def _copy_some(connection: Connection[Any], task_id: uuid.UUID, attempt: int, se
         for attempt, seq, kind, body, _ in entries:
             entry = {"entry": {"attempt": attempt, "seq": seq, "kind": kind}}
             thread.say(uuid.uuid5(task_id, f"entry {attempt} {seq}"), describe(kind, body)[:_TEXT] or kind, entry)
+        for number, use in _model_use(connection, task_id, first):
+            text = (
+                f"the model {use.model} took {counted(use.steps, 'step')}: {use.prompt_tokens:,} tokens in, "
+                f"{use.completion_tokens:,} out, {use.money:.4f} US dollars{' (estimated)' if use.estimated else ''}"
+            )
+            used: dict[str, Any] = {
+                "entry": {"attempt": number, "kind": "model"},
+                "model": use.model[:200],
+                "tokens": {"in": use.prompt_tokens, "out": use.completion_tokens},
+                "cost": use.money,
+            }
+            thread.say(uuid.uuid5(task_id, f"model {number}"), text, used)
         now = f"{task.attempt} {task.state}"
         if now != state and len(entries) < AT_ONCE:
             text = _state(connection, task)
@@ -97,6 +111,16 @@ def _copy_some(connection: Connection[Any], task_id: uuid.UUID, attempt: int, se
         "UPDATE thread_mirrors SET attempt = %s, seq = %s, state = %s WHERE task_id = %s", (attempt, seq, now, task_id)
     )
     return thread.said, len(entries) == AT_ONCE
+
+
+def _model_use(connection: Connection[Any], task_id: uuid.UUID, first: int) -> list[tuple[int, ModelUse]]:
+    """What a chat model was used for in attempts from `first` on whose execution is over, and what it cost."""
+    rows = connection.execute(
+        "SELECT attempt, body -> 'model' FROM stage_outputs WHERE task_id = %s AND attempt >= %s "
+        "AND stage = 'execution' AND jsonb_typeof(body -> 'model') = 'object' ORDER BY attempt",
+        (task_id, first),
+    ).fetchall()
+    return [(number, ModelUse.model_validate(body)) for number, body in rows]
 
 
 def _state(connection: Connection[Any], task: Task) -> str:
@@ -152,8 +176,10 @@ class _Thread:
         """Appends a message, unless it is there. One with an author is the request, as that person made it."""
         role, shown = ("user", author) if author else ("info", PLATFORM)
         made = self._connection.execute(
-            "INSERT INTO thread_messages (team_id, thread_id, id, seq, revision, role, author, text, body) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (thread_id, id) DO NOTHING",
+            "INSERT INTO thread_messages (team_id, thread_id, id, seq, revision, role, author, text, body, cost, "
+            "tokens_in, tokens_out) SELECT %s, %s, %s, %s, %s, %s, %s, %s, b, (b ->> 'cost')::numeric, "
+            "(b -> 'tokens' ->> 'in')::bigint, (b -> 'tokens' ->> 'out')::bigint FROM (SELECT %s::jsonb AS b) AS given "
+            "ON CONFLICT (thread_id, id) DO NOTHING",
             (self._team, self._identity, message, self.head + 1, self.head + 1, role, shown, text, Jsonb(body)),
         ).rowcount
         if made:

@@ -171,14 +171,13 @@ def _carry_out(connection: Connection[TupleRow], log: PostgresLog, row: dict[str
             again = tasks.retry(connection, log, identity, (row["author"], row["author_id"]))
             _record(connection, row, "task.retry", identity)
             return f"Queued attempt {again.attempt} of task `{again.id}`."
+        if command is Command.APPROVE:
+            approve(connection, identity, row["author"])
+            _record(connection, row, "task.approve", identity)
+            return f"Approved: the patch of task `{identity}` is about to be published."
     except tasks.IllegalMove as refusal:
         said = cell(str(refusal))
         return f"{said[:1].upper()}{said[1:]}."
-    if command is Command.APPROVE:
-        if approve(connection, identity, row["author"]):
-            _record(connection, row, "task.approve", identity)
-            return f"Approved: the patch of task `{identity}` is about to be published."
-        return f"Nothing of task `{identity}` waits for approval."
     return _explained(connection, identity)
 
 

@@ -331,13 +331,16 @@ def approve(task: TaskId, team: TeamName = None) -> None:
     from core.access.audit import audited
     from core.access.errors import Conflict
     from core.approvals import approve as approve_held
+    from core.tasks import IllegalMove
 
     with opened() as database, access_errors():
         here, me = team_of(database, team), command_user()
         identity = find_task(database, here, task)
         with audited(database, here, me, "task.approve", identity) as connection:
-            if not approve_held(connection, identity, str(me)):
-                raise Conflict(f"nothing of task {identity} waits for approval: see `penstock task show {identity}`")
+            try:
+                approve_held(connection, identity, str(me))
+            except IllegalMove as refused:
+                raise Conflict(f"{refused}: see `penstock task show {identity}`") from None
     line(f"approved {identity}: it is published within seconds while the platform is up")
 
 

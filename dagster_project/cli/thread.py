@@ -24,7 +24,12 @@ Address = Annotated[
 ]
 TokenFile = Annotated[
     Path | None,
-    typer.Option(help="File with the API token; by default this platform's own.", exists=True, dir_okay=False),
+    typer.Option(
+        help="File with an API token, or with a session as `POST /sessions` gives it, which is refreshed in place; by "
+        "default this platform's own token.",
+        exists=True,
+        dir_okay=False,
+    ),
 ]
 ThreadId = Annotated[
     str,
@@ -43,6 +48,7 @@ def connected(url: str | None, token_file: Path | None) -> Iterator["ThreadClien
     from core.settings import load_settings
     from dagster_project.records import running_platform
     from threads.client.client import ThreadClient
+    from threads.client.session import NotASession, SessionFile
     from threads.client.store import QueueFull, StorageFull
     from threads.client.transport import Busy, HttpTransport, Offline, Refused, SignedOut, Tokens
 
@@ -51,8 +57,15 @@ def connected(url: str | None, token_file: Path | None) -> Iterator["ThreadClien
         running = running_platform(settings)
         url = str(running["gateway"]) if running else f"http://{settings.gateway_host}:{settings.gateway_port}"
     token = token_file.read_text(encoding="utf-8").strip() if token_file else load_or_make(settings).api_token
-    transport = HttpTransport(url, Tokens(token))
-    mine = hashlib.sha256(f"{url} {token}".encode()).hexdigest()[:16]
+    tokens, whose = Tokens(token), token
+    if token_file and token.startswith("{"):
+        try:
+            session = SessionFile(token_file, url)
+        except NotASession as error:
+            raise CommandFailed(str(error)) from error
+        tokens, whose = session.tokens(), session.session
+    transport = HttpTransport(url, tokens)
+    mine = hashlib.sha256(f"{url} {whose}".encode()).hexdigest()[:16]
     client = ThreadClient(settings.home / "threads" / f"{mine}.db", transport)
     try:
         yield client
@@ -188,8 +201,14 @@ def say(
         message = client.say(identity, said)
         sent = _sync(client)
         _refused(client, identity, message)
+        ended = _ended_task(client, identity) if sent else None
     if as_json:
-        data({"message": message, "sent": sent})
+        data({"message": message, "sent": sent, **({"task_ended": ended} if ended else {})})
+    elif ended:
+        note(
+            f"sent to the thread alone: its task is {ended}, so no attempt hears it. After `penstock task retry`, say "
+            "it again"
+        )
     else:
         note("sent" if sent else "kept: it is sent as soon as there is a connection")
 
@@ -287,6 +306,19 @@ def _refused(client: "ThreadClient", thread: str, message: str | None = None) ->
     for letter in reversed(client.dead_letters()):
         if letter.mutation["thread"] == thread and letter.mutation.get("message") == message:
             raise CommandFailed(f"the server refused it: {letter.message}")
+
+
+def _ended_task(client: "ThreadClient", thread: str) -> str | None:
+    """The state of the thread's task, if it has one that has ended."""
+    from core.states import CLOSED_TASK_STATES
+    from threads.client.transport import Busy, Offline, Refused
+
+    try:
+        task = client.sync.transport.request("GET", f"/threads/{thread}")["task"]
+        state = str(client.sync.transport.request("GET", f"/tasks/{task}")["state"]) if task else ""
+    except (Offline, Busy, Refused):
+        return None  # the message is sent, which is what was asked for
+    return state if state in CLOSED_TASK_STATES else None
 
 
 def _print(message: "Message", *, changed: bool = False) -> None:

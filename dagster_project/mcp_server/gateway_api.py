@@ -73,14 +73,13 @@ class GatewayApi:
     ) -> Any:
         """The answer as JSON. Raises `ApiError`."""
         try:
-            answer = await self._client.request(
+            async with self._client.stream(
                 method, path, params=query, json=body, headers={**_bearer(token), **(headers or {})}
-            )
+            ) as answer:
+                content = await _read(answer)
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
-        if len(answer.content) > _MOST_BYTES:
-            raise ApiError("the gateway's answer is too large: ask for less")
-        return _checked(answer.status_code, answer.content)
+        return _checked(answer.status_code, content)
 
     async def events(self, token: str, path: str, last: str) -> AsyncGenerator[tuple[str, str, dict[str, Any]]]:
         """Server-sent events as (event, id, data), from after the event with the id `last`. Raises `ApiError`."""
@@ -91,7 +90,7 @@ class GatewayApi:
                 if answer.status_code == 204:
                     return
                 if answer.status_code != 200:
-                    _checked(answer.status_code, await answer.aread())
+                    _checked(answer.status_code, await _read(answer))
                 async for line in answer.aiter_lines():
                     name, _, value = line.partition(": ")
                     if name == "event":
@@ -108,6 +107,16 @@ class GatewayApi:
             f"the gateway at {self.address} does not answer ({type(error).__name__}): is the platform running "
             "(`penstock status`)?"
         )
+
+
+async def _read(answer: httpx.Response) -> bytes:
+    """A body, which is given up on as soon as it is too large. Raises `ApiError`."""
+    content = bytearray()
+    async for part in answer.aiter_bytes():
+        content += part
+        if len(content) > _MOST_BYTES:
+            raise ApiError("the gateway's answer is too large: ask for less")
+    return bytes(content)
 
 
 def _bearer(token: str) -> dict[str, str]:

@@ -7,11 +7,11 @@ in the form. Sources: RFC 6265bis (cookies), Fetch Metadata (W3C).
 """
 
 import hmac
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from fastapi.responses import RedirectResponse, Response
+from starlette.requests import cookie_parser
 
 from core.access.sessions import ACCESS_PERIOD, REFRESH_PERIOD, Issued
 from gateway.callers import Caller
@@ -28,6 +28,8 @@ STATIC = f"{ROOT}/static/"
 ACCESS_COOKIE = "penstock_access"
 REFRESH_COOKIE = "penstock_refresh"
 FORM_HEADER = b"penstock-form"
+COOKIE_CHARACTERS = 16_384
+"""Of all cookies of a request; the rest is not read."""
 _OPEN = frozenset({SIGN_IN, f"{SESSION}/renew", f"{SESSION}/end", f"{ROOT}/worker.js", f"{ROOT}/offline"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -83,12 +85,9 @@ def refresh_token(scope: "Scope") -> str | None:
 
 
 def _cookie(scope: "Scope", name: str) -> str | None:
+    """The value of a cookie. Other servers of this host name may have set some of any form beside it."""
     text = "; ".join(value.decode("latin-1") for key, value in scope["headers"] if key == b"cookie")
-    try:
-        found = SimpleCookie(text[:8192]).get(name)
-    except CookieError:
-        return None
-    return found.value[:200] if found is not None and found.value else None
+    return cookie_parser(text[:COOKIE_CHARACTERS]).get(name, "")[:200] or None
 
 
 def give(answer: Response, scope: "Scope", issued: Issued) -> Response:

@@ -5,7 +5,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from psycopg import Connection
 from starlette.concurrency import run_in_threadpool
 
@@ -103,9 +103,11 @@ async def show_task(
     gateway: TheGateway,
     caller: TheCaller,
     attempt: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    refreshed: Annotated[str | None, Header(alias="Penstock-Refresh")] = None,
 ) -> Response:
-    """One task: the story of its latest attempt, or of the one that is asked for."""
-    said = await read_messages(gateway, caller, task_id)
+    """One task: the story of its latest attempt, or of the one that is asked for. A page that brings itself up to date
+    has scripts, and with them its thread."""
+    said = await read_messages(gateway, caller, task_id) if refreshed is None else []
     return await run_in_threadpool(_task_page, gateway, caller, task_id, attempt, said)
 
 

@@ -42,6 +42,8 @@ def test_a_thread_from_the_command_line(penstock: Callable[..., Any], run_gatewa
             penstock("say", thread, " \n", *at)
         assert "It adds the tax twice." in penstock("show", thread, *at)
         assert [one["title"] for one in penstock("list", "--json", *at)] == ["The total is wrong"]
+        with pytest.raises(CommandFailed, match="the team knows no user:nobody"):
+            penstock("share", thread, "listed", "--grant", "user:Nobody=reader", *at)
         secret = penstock("share", thread, "link", "--link", "reader", "--json", *at)["link"]
         assert len(secret) > 20
         assert "It adds the tax twice." in penstock("watch", thread, "--timeout", "1", *at)
@@ -77,5 +79,9 @@ def test_the_thread_of_a_task_is_named_by_the_task(
                     break
             assert time.monotonic() < until
             time.sleep(0.1)
+        with database.team(DEFAULT_TEAM) as connection:
+            connection.execute("UPDATE tasks SET state = 'cancelled' WHERE id = %s", (task,))
+        late = penstock("say", f"task:{task}", "Too late", "--json", "--url", url)
+        assert (late["sent"], late["task_ended"]) == (True, "cancelled")
         with pytest.raises(CommandFailed, match="no task"):
             penstock("show", f"task:{uuid.uuid4()}", "--url", url)

@@ -35,6 +35,7 @@ NEEDED = {
     ("POST", "/sync/push"): "viewer",
     ("POST", "/threads/join"): "viewer",
     ("PUT", "/threads/{thread_id}/blobs/{sha256}"): "viewer",
+    ("GET", "/file-lines"): "viewer",
     ("GET", "/tasks/{task_id}/thread"): "viewer",
     ("POST", "/threads/{thread_id}/continue"): "operator",
     ("PUT", "/threads/{thread_id}/sharing"): "operator",

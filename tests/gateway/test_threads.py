@@ -2,22 +2,28 @@
 
 import hashlib
 import json
+import os
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
 from core.access.audit import Actor
 from core.access.roles import Role
+from core.database import Database
 from core.events import DEFAULT_TEAM
 from gateway.callers import Caller
 from gateway.threads import member_of
+from tests.gateway.indexed import index_file
 from threads.client.client import ThreadClient
+from threads.client.session import NotASession, SessionFile
 from threads.client.transport import HttpTransport, Offline, SignedOut, Tokens
 
 TokenFor = Callable[..., dict[str, str]]
@@ -120,6 +126,57 @@ def test_a_refused_token_is_refreshed_once_for_all(serve: Callable[..., Any], to
     gone.close()
 
 
+def test_processes_that_share_a_session_refresh_it_once_and_give_up_when_it_is_over(
+    serve: Callable[..., Any], token_for: TokenFor, database: Database, tmp_path: Path
+) -> None:
+    with serve() as address:
+        path = tmp_path / "session.json"
+        answer = httpx.post(f"{address}/sessions", headers=token_for("operator"), timeout=60)
+        path.write_text(answer.text)
+        transports = [HttpTransport(address, SessionFile(path, address).tokens()) for _ in range(3)]
+
+        def all_ask() -> list[str]:
+            def ask(transport: HttpTransport) -> str:
+                try:
+                    return str(transport.request("GET", "/me")["name"])
+                except SignedOut:
+                    return "signed out"
+
+            with ThreadPoolExecutor(6) as pool:
+                return list(pool.map(ask, transports * 2))
+
+        def issued() -> int:
+            with database.system() as connection:
+                row = connection.execute("SELECT count(*) FROM session_tokens WHERE kind = 'refresh'").fetchone()
+            assert row is not None
+            return int(row[0])
+
+        assert len(set(all_ask())) == 1 and issued() == 1
+        with database.system() as connection:
+            connection.execute("UPDATE session_tokens SET expires_at = now() WHERE kind = 'access'")
+        assert "signed out" not in all_ask()
+        assert issued() == 2
+        with database.system() as connection:
+            connection.execute("UPDATE session_tokens SET expires_at = now() WHERE kind = 'access'")
+        os.utime(path, (time.time() - 3600,) * 2)  # nobody has asked for long, and this process longest
+        older = SessionFile(path, address)
+        older._current = "psa_older"
+        idle = HttpTransport(address, older.tokens())
+        assert idle.request("GET", "/me")["name"] and issued() == 3
+        idle.close()
+        assert json.loads(path.read_text())["refresh_token"] != answer.json()["refresh_token"]
+        assert path.stat().st_mode & 0o777 == 0o600
+        with database.system() as connection:
+            connection.execute("UPDATE sessions SET ended_at = now(), ended_why = 'signed out'")
+        assert set(all_ask()) == {"signed out"}
+        assert issued() == 3
+        for transport in transports:
+            transport.close()
+    path.write_text('{"access_token": "psa_x"}')
+    with pytest.raises(NotASession, match="POST /sessions"):
+        SessionFile(path, address)
+
+
 def test_an_attachment_is_served_to_readers_of_its_thread_only(client: TestClient, token_for: TokenFor) -> None:
     ann, bob = Sender(client, token_for("operator", "ann")), Sender(client, token_for("admin", "bob"))
     thread = ann.create()
@@ -216,3 +273,20 @@ def test_a_name_that_the_issuer_does_not_vouch_for_is_no_user() -> None:
     assert principal("token", "ci", "7") == "token:7"
     assert principal("user", "ann", "subject-1") == "user:ann"
     assert principal("user", "ann", "ann") == "subject:ann"
+
+
+def test_the_lines_of_a_mentioned_file_are_read_at_its_commit_by_its_team(
+    client: TestClient, authorised: dict[str, str], database: Database, other_team: Any
+) -> None:
+    index_file(database, "a/b.py", "one a\ntwo\nthree", "one b\ntwo\nthree")
+    index_file(database, "a/b.py", "secret", source="theirs", team=other_team[0])
+
+    def lines(source: str = "shop", commit: str = "a" * 7, path: str = "a/b.py", **more: int) -> Any:
+        query: dict[str, Any] = {"source": source, "commit": commit, "path": path, **more}
+        answer = client.get("/file-lines", params=query, headers=authorised)
+        return answer.json()["lines"] if answer.status_code == 200 else answer.status_code
+
+    assert lines() == ["one a", "two", "three"]
+    assert lines(commit="b" * 40, first=1, last=1) == ["one b"]
+    assert lines(first=2, last=9) == ["two", "three"]
+    assert [lines(first=4), lines(commit="c" * 40), lines(path="b.py"), lines("theirs")] == [404] * 4

@@ -121,6 +121,36 @@ def test_a_revoked_thread_is_purged(make: MakeClient) -> None:
     assert b"for the team" not in b"".join(one.read_bytes() for one in bob.store.path.parent.glob("bob.db*"))
 
 
+def test_a_thread_that_a_pull_names_while_it_is_made_is_kept(make: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = make(ANN)
+
+    def pulled_at_once(*given: Any) -> int:
+        number = enqueue(*given)
+        ann.sync.sync()
+        return number
+
+    monkeypatch.setattr("threads.client.client.enqueue", pulled_at_once)
+    thread = ann.create("A thread")
+    monkeypatch.undo()
+    ann.say(thread, "is kept")
+    ann.sync.sync()
+    assert ann.snapshot(thread).texts == ["is kept"] and not ann.snapshot(thread).messages[0].pending
+
+
+def test_what_was_sent_to_a_purged_thread_waits_no_more(make: MakeClient) -> None:
+    ann, bob = make(ANN), make(BOB)
+    thread = ann.create("A thread", visibility="team")
+    ann.sync.sync()
+    bob.sync.pull()
+    bob.open(thread)
+    bob.say(thread, "sent, and its op not read")
+    bob.sync.push()
+    ann.share(thread, "private")
+    bob.sync.pull()
+    with bob.store.reading() as db:
+        assert db.execute("SELECT count(*) FROM pending").fetchone() == (0,)
+
+
 def test_a_client_whose_id_or_cursor_the_server_does_not_know_goes_on(make: MakeClient, database: Any) -> None:
     ann = make(ANN)
     thread = ann.create("A thread")

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from core.database import Database
 from core.events import DEFAULT_TEAM
 from tests.threads.conftest import ANN, BOB, EVE, Pusher, Run, member
 from threads.model import Push, Sharing, Turn
+from threads.replica import Replica
 from threads.retention import DAYS, look, prune
 from threads.service import Member, ThreadError, ThreadService
 from threads.summary import Said, summarise, summary_by
@@ -88,6 +90,51 @@ def test_edits_that_do_not_meet_are_merged_and_others_are_kept_side_by_side(
     assert ann.push(resolved)[0]["status"] == "applied"
     found = json.loads(run(service.messages(ANN, uuid.UUID(thread), 10**9, 10)))["messages"][0]
     assert (found["text"], found["siblings"]) == ("x\nb\nc\nD\n", [])
+
+
+def test_a_copy_drops_the_versions_that_a_merged_edit_resolves(
+    service: ThreadService, run: Run[Any], pusher: MakePusher
+) -> None:
+    ann, bob = pusher(ANN), pusher(BOB)
+    thread = ann.create(visibility="team")
+    message, said = ann.say(thread, "a\nb\nc\nd\n")
+    edit = {"thread": thread, "kind": "edit", "message": message, "base": said["seq"]}
+    ann.push({**edit, "text": "A\nb\nc\nd\n"})
+    [beside] = bob.push({**edit, "text": "x\nb\nc\nd\n"})
+    ann.push({**edit, "base": beside["seq"], "text": "A\nb\nc\nD\n"})
+    chosen = {**edit, "base": beside["seq"], "text": "x\nb\nc\nd\n", "resolves": [beside["seq"]]}
+    assert bob.push(chosen)[0]["status"] == "applied"
+    copy = Replica()
+    for op in _ops(service, run, ANN, thread):
+        copy.fold(op)
+    found = json.loads(run(service.messages(ANN, uuid.UUID(thread), 10**9, 10)))["messages"][0]
+    folded = copy.messages[message]
+    assert (found["text"], found["siblings"]) == ("x\nb\nc\nD\n", [])
+    assert (folded.text, folded.siblings) == (found["text"], ())
+
+
+def test_an_edit_that_others_always_overtake_is_set_beside_the_message(
+    service: ThreadService, database: Database, pusher: MakePusher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob = pusher(ANN), pusher(BOB)
+    thread = ann.create(visibility="team")
+    message, said = ann.say(thread, "a\nb\nc\n")
+    edit = {"thread": thread, "kind": "edit", "message": message, "base": said["seq"]}
+    real, rounds = service.store.call, 0
+
+    async def overtaken(query: str, values: Any) -> Any:
+        nonlocal rounds
+        rounds += 1
+        assert rounds < 100, "the push never ends"
+        row = await real(query, values)
+        if isinstance(row[0], dict) and row[0].get("merge"):  # somebody else is quicker, each time
+            with database.team(DEFAULT_TEAM) as connection:
+                connection.execute("UPDATE thread_messages SET revision = revision + 1000 WHERE id = %s", (message,))
+        return row
+
+    ann.push({**edit, "text": "A\nb\nc\n"})
+    monkeypatch.setattr(service.store, "call", overtaken)
+    assert bob.push({**edit, "text": "a\nb\nC\n"})[0]["code"] == "siblings"
 
 
 def test_a_tombstone_wins_over_an_edit(service: ThreadService, run: Run[Any], pusher: MakePusher) -> None:

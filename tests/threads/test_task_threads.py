@@ -6,6 +6,9 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+from psycopg.types.json import Jsonb
+
 from core.attempts import Attempt
 from core.database import Database
 from core.eventlog.postgres import PostgresLog
@@ -62,6 +65,33 @@ def test_a_trajectory_appears_once_whoever_copies_it(service: ThreadService, run
     )
 
 
+def test_what_a_model_cost_is_in_the_thread_once(service: ThreadService, run: Run[Any], database: Database) -> None:
+    task = _task(database)
+    thread = run(service.of_task(ANN, task))
+    _claim(database, task)
+    use = {
+        "model": "small-1",
+        "prompts": {},
+        "steps": 3,
+        "prompt_tokens": 1200,
+        "completion_tokens": 80,
+        "money": 0.0125,
+    }
+    with database.team(DEFAULT_TEAM) as connection:
+        for stage, model in (("context", None), ("execution", use)):
+            connection.execute(
+                "INSERT INTO stage_outputs (team_id, task_id, attempt, stage, epoch, body, seconds) "
+                "VALUES (%s, %s, 1, %s, 1, %s, 1)",
+                (DEFAULT_TEAM, task, stage, Jsonb({"model": model})),
+            )
+    for _ in range(2):
+        copy_trajectory(database, DEFAULT_TEAM, task)
+    [told] = [one for one in _messages(service, run, thread) if one["body"].get("model")]
+    assert told["text"] == "the model small-1 took 3 steps: 1,200 tokens in, 80 out, 0.0125 US dollars"
+    assert (told["body"]["tokens"], told["body"]["cost"]) == ({"in": 1200, "out": 80}, 0.0125)
+    assert json.loads(run(service.show(ANN, thread)))["sums"] == {"cost": 0.0125, "tokens_in": 1200, "tokens_out": 80}
+
+
 def test_what_a_run_does_reaches_a_waiting_reader(service: ThreadService, run: Run[Any], database: Database) -> None:
     import asyncio
 
@@ -78,6 +108,31 @@ def test_what_a_run_does_reaches_a_waiting_reader(service: ThreadService, run: R
         return [op["body"]["text"] for one in answer["threads"] for op in one["ops"]]
 
     assert any("judges an edit" in text for text in run(follow()))
+
+
+def test_a_task_whose_thread_cannot_be_brought_up_to_date_holds_up_no_other(
+    service: ThreadService, run: Run[Any], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    broken, whole = uuid.uuid4(), uuid.uuid4()
+    brought = asyncio.Event()
+
+    async def follow() -> None:
+        loop = asyncio.get_running_loop()
+
+        def bring(team: uuid.UUID, task: uuid.UUID) -> None:
+            if task == broken:
+                raise ValueError("a plan of another version")
+            loop.call_soon_threadsafe(brought.set)
+
+        monkeypatch.setattr(service.copier, "_bring", bring)
+        monkeypatch.setattr(service.copier, "_sweep", lambda: None)
+        for task in (broken, whole):
+            service.copier.ask(DEFAULT_TEAM, task)
+        await asyncio.wait_for(brought.wait(), 20)
+
+    run(follow())
 
 
 def test_what_a_person_writes_becomes_a_remark_of_the_task_once(

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from threads.client.monitor import Monitor, Report
 from threads.client.store import ClientStore, StorageFull, load_replica
-from threads.client.sync import Sync
+from threads.client.sync import Sync, mark_opened
 from threads.client.timing import (
     BATCH,
     OFFLINE_SECONDS,
@@ -87,7 +87,7 @@ class ThreadClient:
         more = {"parent": parent} if parent else {}
         self._enqueue({"thread": thread, "kind": "create", "title": title, "visibility": visibility, **more})
         with self.store.writing() as db:
-            db.execute("INSERT INTO threads (id, view, head, opened) VALUES (?, '{}', 0, 1)", (thread,))
+            mark_opened(db, thread)
         return thread
 
     def say(

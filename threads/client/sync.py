@@ -159,11 +159,7 @@ class Sync:
     def open(self, thread: str) -> None:
         """Keeps a copy of a thread from now on, and reads it. Raises `Refused` 404."""
         with self.store.writing() as db:
-            db.execute(
-                "INSERT INTO threads (id, view, head, opened) VALUES (?, '{}', 0, 1) "
-                "ON CONFLICT (id) DO UPDATE SET opened = 1, head = coalesce(head, 0)",
-                (thread,),
-            )
+            mark_opened(db, thread)
         self.catch_up(thread)
 
     def catch_up(self, only: str | None = None) -> None:
@@ -244,6 +240,15 @@ class _Alone(Exception):
         self.batch = batch
 
 
+def mark_opened(db: sqlite3.Connection, thread: str) -> None:
+    """Has a copy of a thread kept from now on; a pull may have named it before."""
+    db.execute(
+        "INSERT INTO threads (id, view, head, opened) VALUES (?, '{}', 0, 1) "
+        "ON CONFLICT (id) DO UPDATE SET opened = 1, head = coalesce(head, 0)",
+        (thread,),
+    )
+
+
 def keep_view(db: sqlite3.Connection, view: Mapping[str, Any]) -> None:
     """Stores what a list shows of a thread, unless something newer is there."""
     row = db.execute("SELECT view FROM threads WHERE id = ?", (view["id"],)).fetchone()
@@ -263,7 +268,9 @@ def keep_head(db: sqlite3.Connection, thread: str, head: int) -> None:
 
 
 def purge(db: sqlite3.Connection, thread: str) -> None:
-    """Deletes the copy of a thread that the person may no longer read."""
+    """Deletes the copy of a thread that the person may no longer read. What was sent there waits for no op any more;
+    what was not is sent all the same, since numbers have no gaps, and is refused."""
+    db.execute("DELETE FROM pending WHERE thread = ? AND seq IS NOT NULL", (thread,))
     db.execute("DELETE FROM messages WHERE thread = ?", (thread,))
     db.execute("DELETE FROM threads WHERE id = ?", (thread,))
 

@@ -89,7 +89,7 @@ class HttpTransport:
         if answer.status_code == 401:
             raise SignedOut("the token is unknown, expired or revoked: sign in again")
         if answer.status_code in (429, 502, 503, 504) or answer.status_code >= 500:
-            raise Busy(_seconds(answer.headers.get("retry-after")))
+            raise Busy(seconds_of(answer.headers.get("retry-after")))
         try:
             found = answer.json() if answer.content else None
         except ValueError as error:
@@ -119,5 +119,6 @@ class HttpTransport:
         self._client.close()
 
 
-def _seconds(text: str | None) -> float:
+def seconds_of(text: str | None) -> float:
+    """What `Retry-After` asks for, in seconds; 1 if it says nothing."""
     return min(600.0, float(text)) if text and text.replace(".", "", 1).isdigit() else 1.0

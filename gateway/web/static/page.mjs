@@ -56,10 +56,19 @@ if (task) {
   }
 }
 
+/** Signing out deletes what the browser keeps: whoever has written something that is not sent yet is asked first. */
 async function leave(event) {
   event.preventDefault();
+  const waiting = await unsent().catch(() => 0);
+  if (waiting && !confirm(`${waiting === 1 ? "One change is" : `${waiting} changes are`} not sent yet and would be lost. Sign out all the same?`)) return;
   await forget().catch(() => {});
   event.target.submit();
+}
+
+async function unsent() {
+  if (!("indexedDB" in globalThis)) return 0;
+  const { countUnsent } = await import("./thread.mjs");
+  return countUnsent();
 }
 
 /** Deletes what the browser keeps of the pages and threads. */

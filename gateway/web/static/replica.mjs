@@ -27,8 +27,8 @@ export function fold(thread, op) {
     });
   } else if (op.kind === "sibling") {
     next.messages = changed(thread.messages, body.id, (one) =>
-      one.deleted || one.siblings.some((other) => other.seq === op.seq) ? one
-        : { ...one, siblings: [...one.siblings, { seq: op.seq, author: op.author, text: body.text }] });
+      op.seq <= one.revision || one.deleted ? one
+        : { ...one, revision: op.seq, siblings: [...one.siblings, { seq: op.seq, author: op.author, text: body.text }] });
   } else if (op.kind === "delete") {
     next.messages = changed(thread.messages, body.id, gone);
   } else if (op.kind === "truncate") {
@@ -73,6 +73,11 @@ export function shown(thread, pending) {
     }
   }
   return messages;
+}
+
+/** The title as it is shown. */
+export function titleOf(thread, pending) {
+  return pending.findLast((one) => one.thread === thread.id && one.kind === "title")?.title ?? thread.title;
 }
 
 /** Which pending mutations stay once a copy has come this far: those whose op is not in it yet. */

@@ -2,19 +2,21 @@
 // token has expired.
 
 export const ROOT = "/web";
+export const API = `${ROOT}/api`;
 const meta = (name) => document.querySelector(`meta[name="penstock-${name}"]`)?.content ?? "";
 
 /** Who is signed in, and in which team: what is kept in the browser belongs to exactly them. */
 export const owner = meta("owner");
 export const rendered = meta("rendered");
 
+/** A request to the API; `body` is sent as JSON, or as it is if it is a Blob. */
 export function call(method, path, body, signal) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") headers["Penstock-Form"] = meta("form");
-  if (body !== undefined) headers["Content-Type"] = "application/json";
-  return fetch(`${ROOT}/api${path}`, {
+  if (body !== undefined) headers["Content-Type"] = body instanceof Blob ? body.type : "application/json";
+  return fetch(`${API}${path}`, {
     method, headers, signal, credentials: "same-origin", cache: "no-store", redirect: "error",
-    body: body === undefined ? undefined : JSON.stringify(body),
+    body: body === undefined || body instanceof Blob ? body : JSON.stringify(body),
   });
 }
 

@@ -49,7 +49,7 @@ export class Store {
     for (const id of before.keys()) transaction.objectStore("pending").delete(id);
     for (const thread of state.threads.values()) transaction.objectStore("threads").put(thread);
     for (const id of state.purge) transaction.objectStore("threads").delete(id);
-    for (const one of state.dead) transaction.objectStore("dead").put(one);
+    for (const one of state.dead) transaction.objectStore("dead").put({ ...one, id: crypto.randomUUID() }); // numbers begin again with another client
     await finished(transaction);
     return result;
   }
@@ -73,6 +73,7 @@ export class Store {
       asked(transaction.objectStore("dead").getAll()),
       asked(transaction.objectStore("threads").getAllKeys()),
     ]);
+    dead.sort((one, other) => String(one.at).localeCompare(String(other.at)));
     return { meta: meta?.value ?? {}, pending, dead, held: threads };
   }
 

@@ -3,11 +3,13 @@
 // See "Protocol" in docs/threads.md.
 
 import { batch, emptyThread, foldAll, settle, stillPending, wire } from "./replica.mjs";
+import { Activity, pollInterval } from "./timing.mjs";
 
 export const PROTOCOL = 1;
 export const WINDOW_MS = 100;
 export const WAIT_SECONDS = 25;
 export const DELAYS_MS = [1000, 2000, 5000, 10_000, 30_000];
+const MALFORMED = new Set([400, 413, 422]);
 
 export class SignedOut extends Error {}
 class Answer extends Error {
@@ -20,12 +22,15 @@ class Answer extends Error {
 
 export class Sync {
   /** `call(method, path, body, signal)` resolves to a response; `renew()` to whether the session goes on; `told(what)`
-   * hears `changed`, `online`, `offline` and `signed-out`. */
-  constructor(store, { call, renew, told, timer = (act, ms) => setTimeout(act, ms), random = Math.random }) {
-    Object.assign(this, { store, call, renew, told, timer, random });
+   * hears `changed`, `online`, `offline` and `signed-out`. While `watched()` pulls are long polls, else they come as
+   * often as there is something going on. */
+  constructor(store, { call, renew, told, watched = () => true, timer = (act, ms) => setTimeout(act, ms), random = Math.random, clock = () => Date.now() }) {
+    Object.assign(this, { store, call, renew, told, watched, timer, random, clock });
+    this.activity = new Activity();
     this.stopped = false;
     this.asleep = new Set();
     this.renewing = null;
+    this.turn = false; // whether an agent had one in a thread that was read last
     this.abort = new AbortController();
   }
 
@@ -54,7 +59,20 @@ export class Sync {
   }
 
   async run() {
-    await Promise.all([this.forever(() => this.pushAll()), this.forever(() => this.pullOnce())]);
+    await Promise.all([this.forever(() => this.pushAll()), this.forever(() => this.pullNext())]);
+  }
+
+  async pullNext() {
+    if (this.watched()) {
+      await this.pullOnce(WAIT_SECONDS);
+      return;
+    }
+    const news = await this.pullOnce(0);
+    const now = this.clock() / 1000;
+    if (news) this.activity.note(now, 0.3);
+    const { pending } = await this.store.read();
+    const level = this.activity.now(now, pending.filter((one) => one.seq === undefined).length, this.turn);
+    await this.sleep(1000 * pollInterval(level, this.random()));
   }
 
   async forever(step) {
@@ -95,7 +113,9 @@ export class Sync {
     if (!this.stopped) await new Promise((resolve) => this.timer(resolve, WINDOW_MS));
   }
 
+  /** Whether the mutations that follow keep their numbers. */
   async push(client, chosen) {
+    let kept = true;
     try {
       const answer = await this.json("POST", "/sync/push", { protocol: PROTOCOL, client, mutations: chosen.map(wire) });
       await this.store.change((state) => {
@@ -104,21 +124,43 @@ export class Sync {
         state.dead = dead;
       });
     } catch (error) {
-      if (!(error instanceof Answer) || error.status !== 409) throw error;
-      await this.store.change((state) => renumber(state, error.body));
+      if (error instanceof Answer && MALFORMED.has(error.status) && error.body.code !== "protocol") {
+        if (chosen.length > 1) { // each goes alone, until the one that is refused is found
+          for (const one of chosen) if (!(await this.push(client, [one]))) return false;
+          return true;
+        }
+        await this.store.change((state) => bury(state, chosen[0], error));
+      } else if (error instanceof Answer && error.status === 409) {
+        await this.store.change((state) => renumber(state, error.body));
+      } else {
+        throw error;
+      }
+      kept = false;
     }
     this.told("changed");
+    return kept;
   }
 
-  async pullOnce() {
+  /** Reads what changed, once; whether anything did. */
+  async pullOnce(wait = WAIT_SECONDS) {
     const { meta } = await this.store.read();
-    const query = new URLSearchParams({ client: meta.client, wait: String(meta.cursor ? WAIT_SECONDS : 0) });
+    const query = new URLSearchParams({ client: meta.client, wait: String(meta.cursor ? wait : 0) });
     if (meta.cursor) query.set("cursor", meta.cursor);
     const answer = await this.json("GET", `/sync/pull?${query}`);
     const { held } = await this.store.read(); // now: a thread that is held since has the rest from `follow`
     const here = answer.threads.filter((thread) => held.includes(thread.id));
     const complete = new Map();
     for (const thread of here) complete.set(thread.id, await this.missing(thread, answer.reset));
+    const gone = [...answer.purge];
+    const anew = [];
+    for (const id of answer.reset ? held.filter((one) => !complete.has(one)) : []) { // changed long ago, or taken away
+      try {
+        anew.push(await this.fetchThread(id));
+      } catch (error) {
+        if (error.status !== 404) throw error;
+        gone.push(id);
+      }
+    }
     await this.store.change((state) => {
       state.meta.cursor = answer.cursor;
       for (const thread of here) {
@@ -126,13 +168,21 @@ export class Sync {
         state.threads.set(thread.id, { ...next.thread, ...facts(thread) });
         state.pending = stillPending(state.pending, next.thread, state.meta.client, next.ops);
       }
-      for (const id of answer.purge) {
+      for (const thread of anew) {
+        state.threads.set(thread.id, thread);
+        state.pending = stillPending(state.pending, thread, state.meta.client);
+      }
+      for (const id of gone) {
         state.purge.push(id);
         state.threads.delete(id);
-        state.pending = state.pending.filter((one) => one.thread !== id || one.seq !== undefined);
+        // What is not sent yet is sent all the same: it is refused, and stays with whoever wrote it.
+        state.pending = state.pending.filter((one) => one.thread !== id || one.seq === undefined);
       }
     }, here.map((thread) => thread.id));
-    if (here.length || answer.purge.length || answer.reset) this.told("changed");
+    if (here.length) this.turn = here.some((thread) => thread.turn);
+    const news = here.length > 0 || gone.length > 0 || answer.reset;
+    if (news) this.told("changed");
+    return news;
   }
 
   /** A function that brings a copy up to a pulled thread's head, with the ops that the pull did not hold. */
@@ -214,6 +264,14 @@ function renumber(state, problem) {
   state.meta.client = crypto.randomUUID();
   state.pending = unsent.map((one, index) => ({ ...one, id: index + 1 }));
   state.meta.last = unsent.length;
+}
+
+/** A mutation that the server cannot even read is dead, and has used up no number. */
+function bury(state, mutation, problem) {
+  state.dead = [{ ...mutation, code: problem.body.code ?? String(problem.status), why: problem.message }];
+  state.pending = state.pending.filter((one) => one.id !== mutation.id)
+    .map((one) => (one.id > mutation.id ? { ...one, id: one.id - 1 } : one));
+  state.meta.last -= 1;
 }
 
 function facts(thread) {

@@ -1,12 +1,16 @@
 // The thread on a task's page: shows what is confirmed and what is still to be sent, and writes. Of several tabs one
 // talks to the server; the others hear from it.
 
-import { emptyThread, shown, uuid7 } from "./replica.mjs";
+import { emptyThread, shown, titleOf, uuid7 } from "./replica.mjs";
 import { call, locked, owner, renew } from "./session.mjs";
 import { Full, Store } from "./store.mjs";
 import { Sync } from "./sync.mjs";
 import { describeNet } from "./net.mjs";
-import { ago, element } from "./dom.mjs";
+import { element } from "./dom.mjs";
+import { showChosen, upload } from "./attach.mjs";
+import { mentionsIn } from "./mentions.mjs";
+import { messageRow, stepsRow } from "./message.mjs";
+import { openSharing } from "./share.mjs";
 
 const BYTES = 256 * 1024;
 const me = owner.slice(owner.indexOf(" ") + 1);
@@ -18,6 +22,12 @@ export async function startThread(section) {
   const note = section.querySelector("#say-note");
   const status = section.querySelector("#thread-state");
   const older = section.querySelector("#older");
+  const files = section.querySelector("#attach");
+  const chosen = section.querySelector("#attached");
+  const rename = section.querySelector("#rename");
+  const sharing = section.querySelector("#share");
+  const title = section.querySelector("#thread-name");
+  let sending = false;
   const task = section.dataset.threadOf;
   let before = []; // older messages than those that are kept, as long as the page is open
   const store = await Store.open(owner);
@@ -25,7 +35,7 @@ export async function startThread(section) {
   let thread = await store.threadOf(task);
 
   const sync = new Sync(store, {
-    call, renew,
+    call, renew, watched: () => document.visibilityState === "visible",
     told(what) {
       if (what === "changed") {
         channel.postMessage("changed");
@@ -38,6 +48,7 @@ export async function startThread(section) {
   channel.onmessage = ({ data }) => (data === "nudge" ? sync.nudge() : show());
   addEventListener("online", () => sync.nudge());
   addEventListener("pagehide", () => sync.stop());
+  document.addEventListener("visibilitychange", () => { if (document.visibilityState === "visible") sync.nudge(); });
 
   let showing = null;
   function show() {
@@ -49,6 +60,9 @@ export async function startThread(section) {
       const first = known.messages[0]?.seq ?? 0;
       older.hidden = !copy || first <= 2 || before[0]?.seq <= 2 || before.end;
       render([...before.filter((one) => one.seq < first), ...shown(known, mine)], dead.filter((one) => one.thread === thread), known);
+      title.textContent = titleOf(known, mine);
+      rename.hidden = !["writer", "owner"].includes(known.role);
+      sharing.hidden = known.role !== "owner";
       composer.hidden = !thread || (copy && copy.role === "reader");
       const waiting = mine.filter((one) => one.seq === undefined).length;
       status.textContent = waiting ? `${waiting} to send` : copy ? "" : thread ? "loading" : "";
@@ -72,86 +86,34 @@ export async function startThread(section) {
         rows.push({ key: `${one.id}:${one.revision}:${one.pending ? 1 : 0}:${one.deleted ? 1 : 0}:${one.siblings.length}`, one });
       }
     }
-    for (const one of dead) rows.push({ key: `dead:${one.id}:${one.message}`, one: { ...one, author: me, dead: true } });
+    for (const one of dead) rows.push({ key: `dead:${one.id}`, one: { ...one, author: me, dead: true } });
     const atEnd = innerHeight + scrollY > document.body.scrollHeight - 200;
-    list.replaceChildren(...rows.map(({ key, one, steps }) => stays.get(key) ?? (steps ? stepsRow(key, steps, list) : row(key, one, known))));
+    list.replaceChildren(...rows.map(({ key, one, steps }) => stays.get(key) ?? (steps ? stepsRow(key, steps, list) : messageRow(key, one, known, acts))));
     if (!rows.length) list.replaceChildren(element("li", { className: "soft", textContent: thread ? "Nothing was said yet." : "" }));
     if (atEnd && document.activeElement === box) composer.scrollIntoView({ block: "end" });
   }
 
-  function stepsRow(key, steps, before) {
-    const item = element("li", { className: "message info steps-of" });
-    item.dataset.key = key;
-    const lines = element("ol", {}, ...steps.map((one) => element("li", { textContent: one.text })));
-    const label = steps.length === 1 ? steps[0].text : `${steps.length} steps, the last: ${steps.at(-1).text}`;
-    const opened = [...before.children].some((other) => other.dataset.key?.startsWith(`${steps[0].id}:`) && other.querySelector("details")?.open);
-    item.append(steps.length === 1 ? element("p", { textContent: label }) : element("details", { open: opened }, element("summary", { textContent: label }), lines));
-    return item;
-  }
-
-  function row(key, one, known) {
-    const agent = ["assistant", "tool_use", "tool_result"].includes(one.role);
-    const item = element("li", { className: `message ${agent ? "agent" : ""} ${one.role === "info" ? "info" : ""} ${one.pending ? "pending" : ""} ${one.dead ? "lost" : ""}` });
-    item.dataset.key = key;
-    const name = agent ? "Penstock" : one.author || me;
-    if (one.role !== "info") item.append(element("span", { className: "face", textContent: name.replace(/^(token|user):? ?/, "").slice(0, 1).toUpperCase(), ariaHidden: "true" }));
-    const inside = element("div");
-    if (one.role !== "info") {
-      const by = element("div", { className: "by" }, element("b", { textContent: name }));
-      if (one.at) by.append(element("time", { dateTime: one.at, title: one.at, textContent: ago(one.at) }));
-      if (one.pending) by.append(element("span", { className: "mark", textContent: "not sent yet" }));
-      if (one.dead) by.append(element("span", { className: "mark", textContent: `not accepted: ${one.why}` }));
-      inside.append(by);
-    }
-    inside.append(one.deleted ? element("p", { className: "gone", textContent: "deleted" }) : content(one));
-    for (const other of one.siblings ?? []) {
-      inside.append(element("div", { className: "sibling" },
-        element("p", { className: "soft", textContent: `${other.author} wrote at the same time:` }),
-        element("p", { className: "text", textContent: other.text })));
-    }
-    inside.append(...buttons(one, known));
-    item.append(inside);
-    return item;
-  }
-
-  function content(one) {
-    const text = element("div", { className: "text", textContent: one.text });
-    if (one.role === "tool_use" || one.role === "tool_result") {
-      const name = one.body?.tool?.name ?? (one.role === "tool_use" ? "a tool" : "its result");
-      return element("details", {}, element("summary", { textContent: one.body?.error ? `${name}: failed` : name }), text);
-    }
-    return text;
-  }
-
-  function buttons(one, known) {
-    if (one.dead) {
-      const again = button("Write again", async () => {
-        box.value = one.text ?? "";
-        await store.forget(one.id);
-        show();
-        box.focus();
-      });
-      const drop = button("Dismiss", async () => { await store.forget(one.id); show(); });
-      return [element("div", { className: "acts-small" }, ...(one.text ? [again] : []), drop)];
-    }
-    const may = ["writer", "owner"].includes(known.role) && one.role === "user" && !one.deleted && !one.pending && one.seq !== null;
-    if (!may || one.author !== me) return [];
-    const edit = button("Edit", () => {
+  const acts = {
+    me,
+    thread: () => thread,
+    add,
+    edit(one) {
       box.value = one.text;
       composer.dataset.edits = one.id;
       composer.dataset.base = String(one.revision);
       note.textContent = "Editing. Esc to stop.";
       box.focus();
-    });
-    const remove = button("Delete", () => add({ kind: "delete", message: one.id }));
-    return [element("div", { className: "acts-small" }, edit, remove)];
-  }
-
-  function button(label, act) {
-    const made = element("button", { type: "button", textContent: label });
-    made.addEventListener("click", act);
-    return made;
-  }
+    },
+    async writeAgain(one) {
+      box.value = one.text ?? "";
+      await acts.dismiss(one);
+      box.focus();
+    },
+    async dismiss(one) {
+      await store.forget(one.id);
+      show();
+    },
+  };
 
   async function add(mutation) {
     try {
@@ -168,16 +130,39 @@ export async function startThread(section) {
   }
 
   async function send() {
-    const text = box.value.trim();
-    if (!text || !thread) return;
+    sending = true;
+    try {
+      await sendNow();
+    } finally {
+      sending = false;
+    }
+  }
+
+  async function sendNow() {
+    const text = box.value.replaceAll("\0", "").toWellFormed().trim(); // what no server can store
+    if (!thread || (!text && !files.files.length)) return;
     if (new TextEncoder().encode(text).length > BYTES) {
       note.textContent = "A message has at most 256 KiB.";
       return;
     }
     const { edits, base } = composer.dataset;
-    const mutation = edits ? { kind: "edit", message: edits, text, base: Number(base) } : { kind: "append", message: uuid7(), role: "user", text };
+    let mutation = { kind: "edit", message: edits, text, base: Number(base) };
+    if (!edits) {
+      const mentions = mentionsIn(text);
+      let attached = [];
+      try {
+        attached = await upload(sync, thread, files.files, (what) => { note.textContent = what; });
+      } catch (error) {
+        note.textContent = `Not sent: ${error.message}`;
+        return;
+      }
+      const body = { ...(mentions.length ? { mentions } : {}), ...(attached.length ? { attachments: attached } : {}) };
+      mutation = { kind: "append", message: uuid7(), role: "user", text, ...(Object.keys(body).length ? { body } : {}) };
+    }
     if (!(await add(mutation))) return;
     box.value = "";
+    files.value = "";
+    showChosen(files, chosen);
     localStorage.removeItem(`penstock-draft-${task}`);
     stopEditing();
   }
@@ -198,9 +183,17 @@ export async function startThread(section) {
     note.textContent = "";
   }
 
-  composer.addEventListener("submit", (event) => { event.preventDefault(); send(); });
+  rename.addEventListener("click", async () => {
+    const copy = await store.thread(thread);
+    const now = titleOf(copy, (await store.read()).pending.filter((one) => one.thread === thread));
+    const wanted = prompt("Title of this thread", now)?.trim().slice(0, 300);
+    if (wanted && wanted !== now) await add({ kind: "title", title: wanted, base: copy.title });
+  });
+  sharing.addEventListener("click", () => openSharing(sync, thread));
+  files.addEventListener("change", () => showChosen(files, chosen));
+  composer.addEventListener("submit", (event) => { event.preventDefault(); if (!sending) send(); });
   box.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); send(); }
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); if (!sending) send(); }
     if (event.key === "Escape" && composer.dataset.edits) { box.value = ""; stopEditing(); }
   });
   box.value = localStorage.getItem(`penstock-draft-${task}`) ?? "";
@@ -227,6 +220,14 @@ export async function startThread(section) {
     }
   }
   show();
+}
+
+/** How many changes the server has not got yet, or has refused and nobody has dismissed. */
+export async function countUnsent() {
+  const store = await Store.open(owner);
+  const { pending, dead } = await store.read();
+  store.close();
+  return pending.filter((one) => one.seq === undefined).length + dead.length;
 }
 
 /** On a page without a thread: sends what was written before and is not sent yet. */

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from core.database import Database
 from core.events import DEFAULT_TEAM
 from core.settings import Settings
 from dagster_project.cli.app import app as commands
-from dagster_project.mcp_server.gateway_api import GatewayApi
+from dagster_project.mcp_server.gateway_api import ApiError, GatewayApi
 from dagster_project.mcp_server.knowledge import Knowledge
 from dagster_project.mcp_server.server import http_app, make_server
 from gateway.app import create_app
@@ -253,6 +253,25 @@ def test_without_a_gateway_it_says_so(settings: Settings, database: Database) ->
             return said(await client.call_tool("list_tasks", {}))
 
     assert "does not answer" in asyncio.run(work())
+
+
+def test_an_answer_that_is_too_large_is_not_read_to_its_end() -> None:
+    given = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal given
+        while given < 1 << 30:
+            given += 1 << 20
+            yield b"x" * (1 << 20)
+
+    async def work() -> None:
+        api = GatewayApi("http://gateway", httpx.MockTransport(lambda _: httpx.Response(200, content=endless())))
+        with pytest.raises(ApiError, match="too large: ask for less"):
+            await api.ask("pst_x", "GET", "/tasks")
+        await api.close()
+
+    asyncio.run(work())
+    assert given < 32 << 20
 
 
 def test_over_http_every_request_needs_its_own_token(

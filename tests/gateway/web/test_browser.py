@@ -6,14 +6,18 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from core.access.roles import Role
+from core.access.users import add_user
 from core.database import Database
 from core.events import DEFAULT_TEAM
 from tests.devtools import Chromium, Page, chromium, find_chromium
+from tests.gateway.indexed import index_file
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 
@@ -68,6 +72,17 @@ def texts(database: Database) -> list[str]:
             "SELECT text FROM thread_messages WHERE role = 'user' AND NOT deleted ORDER BY seq OFFSET 1"
         ).fetchall()
     return [str(text) for (text,) in rows]
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def press_button(page: Page, label: str) -> None:
+    page.run(f"[...document.querySelectorAll('button')].find((one) => one.textContent === '{label}').click()")
 
 
 def say(page: Page, text: str) -> None:
@@ -164,10 +179,7 @@ def test_a_person_reads_and_writes_online_and_offline(
     page.go(f"{server.address}/web")
     server.start()
     page.wait("document.getElementById('net').hidden && document.querySelectorAll('.row').length === 2", "the list", 60)
-    end = time.monotonic() + 60
-    while "Written in a train." not in texts(database):
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    until(lambda: "Written in a train." in texts(database))
     page.go(f"{server.address}/web/tasks/{task}")
     page.wait(says("Written in a train.", sent=True), "what waited to be sent", 60)
     page.wait("document.querySelector('.message.lost')?.innerText.includes('not accepted')", "the refused edit", 60)
@@ -186,6 +198,91 @@ def test_a_person_reads_and_writes_online_and_offline(
     )
     refused = [one for one in page.problems if "ERR_" not in one and "status of" not in one]
     assert refused == [], "no error of a script, nothing that the policy forbids"
+
+
+def test_a_thread_has_files_versions_a_title_and_readers(
+    browser: Chromium,
+    server: Server,
+    link: Callable[..., str],
+    client: TestClient,
+    authorised: dict[str, str],
+    add_task: Callable[..., str],
+    database: Database,
+    tmp_path: Path,
+) -> None:
+    task = add_task("Total is wrong", state="running")
+    thread = client.get(f"/tasks/{task}/thread", headers=authorised).json()["thread"]
+    index_file(database, "shop/total.py", "def total(prices):\n    return sum(prices[1:])\n")
+    with database.team(DEFAULT_TEAM) as connection:
+        connection.execute("UPDATE threads SET owner = 'user:ada', visibility = 'team' WHERE id = %s", (thread,))
+        add_user(connection, DEFAULT_TEAM, "bob", Role.OPERATOR)
+    page = browser.tab()
+    page.go(server.address + link(person="ada"))
+    page.go(f"{server.address}/web/tasks/{task}")
+    page.wait("document.getElementById('composer')?.hidden === false", "the thread")
+
+    # A file goes with a message, and the lines that it mentions are shown. One that is too large says so.
+    attached = tmp_path / "prices <b>.csv"
+    attached.write_text("1,2\n")
+    large = tmp_path / "large.bin"
+    large.write_bytes(b"x" * (1 << 20) + b"y")
+    page.choose("#attach", large)
+    say(page, "Look at shop/total.py:2")
+    page.wait("document.getElementById('say-note').textContent.includes('larger than 1 MiB')", "the refusal")
+    page.choose("#attach", attached)
+    page.run("document.getElementById('composer').requestSubmit()")
+    page.wait(says("Look at shop/total.py:2", sent=True), "the message to be sent")
+    stored = "fetch(document.querySelector('.attachments a').href).then((answer) => answer.text())"
+    assert page.run(stored) == "1,2\n"
+    assert page.run("document.querySelector('.attachments a').download") == "prices <b>.csv"
+    page.wait("document.querySelector('.mention summary')", "the file to be found")
+    page.run("document.querySelector('.mention summary').click()")
+    page.wait("document.querySelector('.snippet').textContent.includes('2      return sum(prices[1:])')", "its lines")
+
+    # The title: changed here and shown to all.
+    page.run("window.prompt = () => 'Prices, and their total'; document.getElementById('rename').click()")
+    page.wait("document.getElementById('thread-name').textContent === 'Prices, and their total'", "the title")
+    until(lambda: client.get(f"/threads/{thread}", headers=authorised).json()["title"] == "Prices, and their total")
+
+    # Two texts for one message: a person chooses.
+    with database.team(DEFAULT_TEAM) as connection:
+        row = connection.execute("SELECT id, seq FROM thread_messages WHERE text LIKE 'Look at%%'").fetchone()
+    assert row is not None
+    edits = [
+        {"thread": thread, "kind": "edit", "message": str(row[0]), "base": row[1], "text": text}
+        for text in ("See total.py", "Read the file")
+    ]
+    for number, edit in enumerate(edits):
+        body = {"protocol": 1, "client": str(uuid.uuid4()), "mutations": [{"id": 1, **edit}]}
+        [result] = client.post("/sync/push", json=body, headers=authorised).json()["results"]
+        assert result["status"] == ("applied", "conflict")[number], result
+    page.wait("document.querySelector('.sibling')?.innerText.includes('Read the file')", "both versions")
+    press_button(page, "Use this text")
+    page.wait(f"!document.querySelector('.sibling') && {says('Read the file', sent=True)}", "the choice to be sent")
+    assert "See total.py" not in page.text()
+
+    # Sharing: whom nobody knows is refused with the reason, and who is listed can read.
+    page.run("document.getElementById('share').click()")
+    page.wait("document.querySelector('dialog[open] select[name=visibility]')?.value === 'team'", "the sharing")
+    page.run("Object.assign(document.querySelector('[name=visibility]'), {value: 'listed'})")
+    page.run("document.querySelector('[name=people]').value = 'nobody writer'")
+    press_button(page, "Save")
+    page.wait("document.querySelector('dialog .problem').innerText.includes('nobody')", "the refusal")
+    page.run("document.querySelector('[name=people]').value = 'Bob reader'")
+    press_button(page, "Save")
+    page.wait("!document.querySelector('form.sharing')", "it to be saved")
+    with database.team(DEFAULT_TEAM) as connection:
+        found = connection.execute("SELECT principal, role FROM thread_grants WHERE thread_id = %s", (thread,))
+        assert found.fetchall() == [("user:bob", "reader")]
+
+    # Signing out asks before it forgets what is not sent.
+    server.stop()
+    say(page, "Not sent yet")
+    page.wait(says("Not sent yet", sent=False), "the message to wait")
+    page.run("window.asked = ''; window.confirm = (text) => { window.asked = text; return false; }")
+    page.run("document.querySelector('form[action$=\"/session/end\"] button').click()")
+    page.wait("window.asked.includes('not sent yet')", "the question")
+    assert page.run(says("Not sent yet", sent=False))
 
 
 def test_a_phone_and_a_reader_without_scripts_see_everything(

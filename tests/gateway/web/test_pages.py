@@ -219,6 +219,8 @@ def test_the_thread_is_read_and_written_without_scripts(enter: Enter, add_task: 
     for _ in range(2):
         page = browser.send(f"/web/tasks/{task}/say", fields).text
     assert page.count("&lt;b&gt;Why?&lt;/b&gt;\nReally.") == 2, "as an answer of the task, and in the thread"
+    refreshed = browser.get(f"/web/tasks/{task}", **{"Penstock-Refresh": "1"}).text
+    assert refreshed.count("&lt;b&gt;Why?&lt;/b&gt;\nReally.") == 1, "a page with scripts reads the thread by itself"
     viewer = enter(role="viewer", person="eve")
     page = viewer.get(f"/web/tasks/{task}").text
     assert "&lt;b&gt;Why?" in page and "/say" not in page

@@ -93,6 +93,14 @@ def test_the_cookie_is_worth_nothing_at_the_api_nor_a_token_at_the_pages(
     assert browser.client.get("/web/api/tasks", headers={**OWN, **authorised}).status_code == 401
 
 
+def test_cookies_of_other_servers_on_the_host_are_in_nobodys_way(enter: Enter) -> None:
+    browser = enter()
+    own = "; ".join(f"{name}={value}" for name, value in browser.cookies().items())
+    browser.client.cookies.clear()
+    answer = browser.get("/web", Cookie=f'theirs={{"a": 1}}; b@d; {own}; =; x="')
+    assert (answer.status_code, answer.url.path) == (200, "/web"), answer.text
+
+
 def test_an_expired_access_token_is_renewed_on_the_way_and_the_page_shows(enter: Enter, database: Database) -> None:
     browser = enter()
     before = browser.cookies()

@@ -82,6 +82,13 @@ test("an edit that was merged replaces the text, and drops the siblings that it 
   assert.deepEqual([after.text, after.revision, after.siblings], ["both", 3, []]);
 });
 
+test("a version beside a message is a new revision of it, and does not come back once it is resolved", () => {
+  const ops = [append(1, "a"), op(2, "sibling", { id: "a", text: "other" }), op(3, "edit", { id: "a", text: "chosen", base: 2, resolves: [2] })];
+  assert.equal(foldAll(emptyThread("t"), ops.slice(0, 2)).messages[0].revision, 2);
+  const later = { ...foldAll(emptyThread("t"), ops), head: 1 }; // read with its later ops, which then come again
+  assert.deepEqual(foldAll(later, ops.slice(1)).messages[0].siblings, []);
+});
+
 test("what is pending is shown over what is confirmed, and rolling back is dropping it", () => {
   const copy = foldAll(emptyThread("t"), [append(1, "a"), append(2, "b")]);
   const pending = [

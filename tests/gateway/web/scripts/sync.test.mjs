@@ -150,14 +150,46 @@ test("many refused requests cause one renewal, and the second refusal is told", 
   await assert.rejects(other.json("GET", "/threads/t"), SignedOut);
 });
 
-test("a right that was taken away takes the copy and what was not sent with it", async () => {
+test("a right that was taken away takes the copy, and what was not sent is refused and stays with its author", async () => {
   const server = new Server();
   const { store, sync } = made(server);
   await say(store, "secret");
+  store.state.pending.push({ id: 0, seq: 3, thread: "t", kind: "append", message: "was sent" });
   server.purged = true;
   await sync.pullOnce();
   assert.equal(store.state.threads.size, 0);
+  assert.deepEqual(store.state.pending.map((one) => [one.id, one.message]), [[1, "secret"]]);
+  server.push = () => [200, { results: [{ id: 1, status: "rejected", code: "no-thread", message: "there is no such thread" }] }];
+  await sync.flush();
   assert.deepEqual(store.state.pending, []);
+  assert.deepEqual(store.state.dead.map((one) => [one.text, one.code]), [["secret", "no-thread"]]);
+});
+
+test("after a reset, threads that it does not name are read anew, or are gone with the right to read them", async () => {
+  const server = new Server();
+  server.reset = true;
+  server.fail = (_method, path, when) => (when === "before" && path.startsWith("/threads/taken") ? reply(404, { code: "no-thread" }) : null);
+  const { store, sync } = made(server);
+  store.state.threads.set("taken", { ...emptyThread("taken"), head: 4, messages: [{ id: "x", seq: 4, text: "secret" }] });
+  store.state.threads.set("t", { ...emptyThread("t"), head: 90, messages: [{ id: "y", seq: 90, text: "of before" }] });
+  await sync.pullOnce();
+  assert.deepEqual([...store.state.threads.keys()], ["t"]);
+  assert.deepEqual([store.state.threads.get("t").head, store.state.threads.get("t").messages], [0, []]);
+});
+
+test("a mutation that the server cannot read is found among others, and blocks none of them", async () => {
+  const server = new Server();
+  const push = server.push.bind(server);
+  server.push = (body) => (body.mutations.some((one) => one.text === "bad") ? [400, { code: "malformed", error: "text: no" }] : push(body));
+  const { store, sync } = made(server);
+  for (const text of ["a", "bad", "b", "c"]) await say(store, text);
+  await sync.flush();
+  assert.deepEqual(said(server), ["a", "b", "c"]);
+  assert.deepEqual(store.state.dead.map((one) => [one.text, one.why]), [["bad", "text: no"]]);
+  await say(store, "d");
+  await sync.flush();
+  assert.deepEqual(said(server), ["a", "b", "c", "d"]);
+  assert.equal(store.state.meta.client, "me");
 });
 
 test("failures wait longer and longer, for ever, and a nudge ends the wait", async () => {
@@ -173,4 +205,23 @@ test("failures wait longer and longer, for ever, and a nudge ends the wait", asy
   assert.equal(waits.length, 21);
   sync.stop();
   await run;
+});
+
+test("a page that nobody looks at polls every 5 s while much is going on, and every minute when idle", async () => {
+  const waits = [];
+  const server = new Server();
+  let now = 1_000_000;
+  const { store, sync } = made(server, { watched: () => false, random: () => 0.5, clock: () => now, timer: (act, ms) => { waits.push(ms); setImmediate(act); return 0; } });
+  await sync.pullNext();
+  await sync.pullNext();
+  assert.deepEqual(waits.splice(0), [60_000, 60_000]);
+  for (let n = 0; n < 4; n += 1) {
+    server.push({ client: "another", mutations: [{ id: n + 1, message: `m${n}`, text: "news" }] });
+    await sync.pullNext();
+  }
+  assert.deepEqual(waits.splice(0).map(Math.round).at(-1), 5000);
+  now += 3600_000;
+  await sync.pullNext();
+  assert.equal(Math.round(waits[0]), 60_000);
+  assert.equal(store.state.threads.get("t").head, 4);
 });
