@@ -174,6 +174,11 @@ class Analysis(Record):
     notes: tuple[str, ...] = ()
 
 
+UNANSWERED = "The sources that were searched do not answer this question."
+DISAGREE = "The sources disagree"
+"""What an answer may say beside its claims."""
+
+
 class Report(Record):
     """An answer with everything that it rests on, except the bytes of the passages, which are stored beside it."""
 
