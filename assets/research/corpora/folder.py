@@ -20,7 +20,7 @@ _SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "build", "dist", "t
 
 
 class FolderCorpus:
-    """The documents below a folder. It is read at the first search, and again after `reload`."""
+    """The documents below a folder. It is read at the first search."""
 
     def __init__(self, name: str, root: Path, embedder: Embedder | None, trust: Trust = Trust.OWN) -> None:
         self._name = name
@@ -40,9 +40,6 @@ class FolderCorpus:
     def documents(self) -> int:
         self.index()
         return self._documents
-
-    def reload(self) -> None:
-        self._index = None
 
     def search(self, query: str, limit: int) -> Sequence[Found]:
         return self.index().search(query, limit)
