@@ -58,6 +58,7 @@ class Passage(Record):
     hash: str
     text: str
     heading: str = ""
+    code: bool = False
     address: str
     place: str = ""
     title: str = ""

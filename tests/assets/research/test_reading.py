@@ -8,10 +8,11 @@ import pytest
 from pypdf import PdfWriter
 
 from assets.research.corpora.folder import FolderCorpus
+from assets.research.corpora.markup import read_text
 from assets.research.corpora.passages import LARGEST, passages_of
 from assets.research.corpora.protocol import CorpusUnavailable, SourceGone
 from assets.research.corpora.reading import kind_of, read
-from assets.research.records import Document, Trust
+from assets.research.records import Block, Document, Trust
 
 
 def document(text: str | bytes, name: str) -> Document:
@@ -266,3 +267,47 @@ def test_a_folder_is_read_without_links_and_hidden_files(tmp_path: Path) -> None
             corpus.fetch(gone)
     with pytest.raises(CorpusUnavailable, match="not a folder"):
         FolderCorpus("docs", tmp_path / "none", None).search("dam", 5)
+
+
+def test_terms_of_definition_lists_are_the_headings_of_what_they_define() -> None:
+    text = (
+        "Settings\n--------\n\nport\n    TCP port on which to listen.\n\n    Default: ``8080``\n\n"
+        "``minfds``\n\n  The least number of descriptors.\n\nMore settings follow.\n"
+    )
+    assert [(block.heading, block.text) for block in read_text(text)] == [
+        ("Settings \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} port", "TCP port on which to listen."),
+        ("Settings \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} port", "Default: 8080"),
+        ("Settings \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} minfds", "The least number of descriptors."),
+        ("Settings", "More settings follow."),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The dam is high:\n  it has 84 m.",
+        "- a list\n  goes on here",
+        "The dam.\n\n  It is high.",
+        "# Dam\n\n  It is high.",
+    ],
+)
+def test_a_line_before_an_indented_one_is_not_always_a_term(text: str) -> None:
+    assert {block.heading for block in read_text(text)} <= {"", "Dam"}
+
+
+def test_notes_tabs_and_quotes_are_reduced_to_what_a_reader_sees() -> None:
+    text = (
+        '!!! warning "Beta"\n    It may change.\n\n=== "pip"\n\n    ```bash\n    pip install x\n    ```\n\n'
+        "> [!NOTE]\n> Use `TERM` &mdash; it is graceful.\n"
+    )
+    assert [(block.text, block.code) for block in read_text(text)] == [
+        ("It may change.", False),
+        ("    pip install x", True),
+        ("Use TERM — it is graceful.", False),
+    ]
+
+
+def test_code_is_a_passage_of_its_own() -> None:
+    blocks = (Block("Set it so:", "Size"), Block("size = 84", "Size", 3, code=True), Block("It is in MB.", "Size", 5))
+    found = passages_of(Document("a.md", "A", blocks), "docs")
+    assert [(p.text, p.code) for p in found] == [("Set it so:", False), ("size = 84", True), ("It is in MB.", False)]
