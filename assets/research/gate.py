@@ -73,6 +73,8 @@ def _not_literal(report: Report, evidence: Evidence) -> list[str]:
                 literal = _flat(passage.text[first[0].start : first[0].end])
                 if claim.text != literal:
                     wrong.append(f"claim {claim.number} is not what its passage says")
+                if claim.theme not in passage.heading:
+                    wrong.append(f"claim {claim.number} stands under another heading than it says")
     return wrong
 
 
@@ -120,9 +122,9 @@ def _answer(report: Report) -> list[str]:
     rest = _after_disagreement(report)
     for claim in report.claims:
         if claim.number in report.answer_claims:
-            if claim.text not in report.answer:
+            if claim.shown not in report.answer:
                 wrong.append(f"claim {claim.number} is not repeated word for word")
-            rest = rest.replace(claim.text, " ", 1)
+            rest = rest.replace(claim.shown, " ", 1)
     if not report.answer_claims:
         wrong.append("it cites no claim")
     for side in {sub.side for sub in report.subs if sub.side}:

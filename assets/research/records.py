@@ -118,9 +118,14 @@ class Claim(Record):
     sub: int
     quotes: tuple[Quote, ...]
     theme: str = ""
+    """What the claim is of, where only the heading of its passage says so: `threads` of "Default: 4"."""
     score: float = 0.0
     marked: str = ""
     """Why a claim of a model is doubtful; empty if it is supported."""
+
+    @property
+    def shown(self) -> str:
+        return f"{self.theme}: {self.text}" if self.theme else self.text
 
 
 class Conflict(Record):

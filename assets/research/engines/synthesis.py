@@ -132,7 +132,7 @@ def _answer(
             continue
         best = max(own, key=lambda c: c.score) if analysis.sub.kind is not Kind.CHANGE else own[-1]
         side = f"{analysis.sub.side}: " if analysis.sub.side else ""
-        parts.append(f"{side}{best.text}")
+        parts.append(f"{side}{best.shown}")
         used.append(best.number)
     quotes = {(q.passage, q.end) for c in claims if c.number in used for q in c.quotes}
     disputed = [
