@@ -87,7 +87,10 @@ _NEGATION = re.compile(
 )
 
 
-_CONDITION = re.compile(r"(?:\b(?:if|when|whether|unless|once)\b|^\W*(?:for example|e\.g\.))[^,;]*$", re.IGNORECASE)
+_UNDER = re.compile(r"^\W*(?:if|when|unless)\b", re.IGNORECASE)
+_CONDITION = re.compile(
+    r"\bto\s+(?:\w+\s+){0,3}$|(?:\b(?:if|when|whether|unless|once)\b|^\W*(?:for example|e\.g\.))[^,;]*$", re.IGNORECASE
+)
 _NO_STATEMENT = frozenset({"without", "nor", "nothing", "nobody", "none"})
 _BOUND = re.compile(r"\b(?:\w+er than|more|less|fewer|below|above|beyond|exceed\w*|until|yet)\b", re.IGNORECASE)
 
@@ -166,7 +169,7 @@ def is_negated(text: str) -> bool:
 
 
 def is_conditional(text: str, place: int) -> bool:
-    """Whether what stands at a place of a sentence is a part of a condition or of an example."""
+    """Whether what stands at a place of a sentence is a part of a condition, an aim or an example."""
     return bool(_CONDITION.search(text[:place]))
 
 
@@ -174,7 +177,7 @@ def denied(text: str) -> list[tuple[int, str]]:
     """What follows each denial of a statement, as its place and term: what is denied. "Without" denies no statement,
     "nothing open" is no "not open", and a condition or a bound denies nothing."""
     found = []
-    for match in _NEGATION.finditer(text):
+    for match in () if _UNDER.match(text) else _NEGATION.finditer(text):
         if (
             match.group().lower() in _NO_STATEMENT
             or is_conditional(text, match.start())

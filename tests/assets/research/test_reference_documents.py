@@ -8,6 +8,8 @@ from assets.research.corpora.folder import FolderCorpus
 from assets.research.engines.answer import Answered, answer
 from assets.research.gate import judge
 from assets.research.records import Evidence
+from assets.research.text.quantities import named_after, quantities
+from assets.research.text.words import denied
 
 FILES = {
     "settings.rst": """Settings
@@ -96,3 +98,26 @@ def test_code_identifiers_and_other_settings_contradict_nothing(corpus: FolderCo
 
 def test_a_section_that_asks_why_gives_the_reason(corpus: FolderCorpus) -> None:
     assert "The kernel ends bookings" in ask(corpus, "Why are bookings dropped?").report.answer
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("The desk does not accept cash.", ["accept"]),
+        ("If the desk is full, no booking is kept.", []),
+        ("The desk restarts without losing bookings.", []),
+        ("A booking cannot be larger than the ferry.", []),
+        ("A desk with nothing open is closed.", []),
+    ],
+)
+def test_only_a_statement_is_denied(text: str, terms: list[str]) -> None:
+    assert [term for _, term in denied(text)] == terms
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("a fault (#3253)", "#"), ("it speaks HTTP/2", "HTTP"), ("as in RFC 9110", "RFC"), ("runs on Python 3", "Python"),
+     ("Default: 4", ""), ("at most 300 seconds", "")],
+)  # fmt: skip
+def test_a_number_that_is_a_part_of_a_name_measures_nothing(text: str, name: str) -> None:
+    assert [named_after(text, one) for one in quantities(text)] == [name]
