@@ -4,6 +4,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pypdf import PdfWriter
 
@@ -311,3 +312,40 @@ def test_code_is_a_passage_of_its_own() -> None:
     blocks = (Block("Set it so:", "Size"), Block("size = 84", "Size", 3, code=True), Block("It is in MB.", "Size", 5))
     found = passages_of(Document("a.md", "A", blocks), "docs")
     assert [(p.text, p.code) for p in found] == [("Set it so:", False), ("size = 84", True), ("It is in MB.", False)]
+
+
+class Counting:
+    """An embedder that counts what it embeds."""
+
+    identity = "counting@1"
+
+    def __init__(self) -> None:
+        self.embedded = 0
+
+    def embed_documents(self, texts: list[str]) -> np.ndarray:
+        self.embedded += len(texts)
+        return np.ones((len(texts), 2), dtype=np.float32)
+
+    def embed_query(self, text: str) -> np.ndarray:
+        return np.ones(2, dtype=np.float32)
+
+
+def test_an_unchanged_folder_is_not_indexed_again(tmp_path: Path) -> None:
+    docs, kept, embedder = tmp_path / "docs", tmp_path / "kept", Counting()
+    docs.mkdir()
+    (docs / "a.md").write_text("The dam is 84 metres high.")
+    (docs / "b.pdf").write_text("no PDF")
+
+    def opened() -> tuple[list[str], int, tuple[str, ...]]:
+        corpus = FolderCorpus("docs", docs, embedder, kept=kept)  # type: ignore[arg-type]
+        return [one.passage.text for one in corpus.search("dam", 5)], corpus.documents, corpus.problems
+
+    first = opened()
+    assert first[:2] == (["The dam is 84 metres high."], 2) and "b.pdf" in first[2][0]
+    assert opened() == first and embedder.embedded == 1
+    (docs / "a.md").write_text("The dam is 91 metres high!!")
+    assert opened()[0] == ["The dam is 91 metres high!!"] and embedder.embedded == 2
+    for broken in kept.iterdir():
+        broken.write_bytes(broken.read_bytes()[:100])
+    assert opened()[0] == ["The dam is 91 metres high!!"] and embedder.embedded == 3
+    assert sorted(one.suffix for one in kept.iterdir()) == [".npz", ".npz"]
