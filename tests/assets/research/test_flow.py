@@ -217,6 +217,8 @@ def test_deleting_a_source_removes_what_rests_on_it(platform: Platform, shop: Wo
         assert memory.load_report(connection, dam) is None
         assert memory.load_report(connection, fish) is not None
         assert connection.execute("SELECT count(*) FROM research_vectors").fetchone() == (2,)
+        steps_left = str(connection.execute("SELECT output FROM research_steps").fetchall())
+        assert "84 metres" not in steps_left
 
 
 def test_a_text_in_two_sources_outlives_one_of_them(
