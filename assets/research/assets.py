@@ -38,7 +38,7 @@ def _question(attempt: Attempt) -> steps.Question:
 def _work_off(context: AssetExecutionContext, platform: Platform, attempt: Attempt, kinds: list[StepKind]) -> int:
     """Does the question's steps of these kinds, and waits for those that others do. Returns how many were done here."""
     identity, shop, count = steps.question_id(*attempt.key), Corpora(platform).workshop(), 0
-    while steps.lease_left(platform.database, attempt.task.team_id, identity, kinds):
+    while steps.steps_left(platform.database, attempt.task.team_id, identity, kinds):
         if attempt.should_stop():
             raise LeaseLost("the task was cancelled, or another run works on it")
         if work(shop, context.run.run_id, identity, kinds) is None:

@@ -7,7 +7,7 @@ of a claim occur in its passages, no cited source is another team's, and conflic
 import re
 from collections.abc import Sequence
 
-from assets.research.records import Claim, Evidence, Report, ReportVerdict, Trust
+from assets.research.records import DISAGREE, UNANSWERED, Claim, Conflict, Evidence, Report, ReportVerdict, Trust
 from assets.research.text.quantities import dates, names, quantities
 from core.work import GateCheck, VerdictKind
 
@@ -26,6 +26,7 @@ def judge(report: Report, evidence: Evidence) -> ReportVerdict:
         _check("quotes are literal", _not_literal(report, evidence)),
         _check("numbers and names are in the source", _unsupported(report, evidence)),
         _check("the answer repeats claims", _answer(report)),
+        _check("conflicts say what their sources say", _misquoted(report, evidence)),
         _check("conflicts are told", _untold(report, evidence)),
     )
     if not all(check.passed for check in checks):
@@ -72,6 +73,8 @@ def _not_literal(report: Report, evidence: Evidence) -> list[str]:
                 literal = _flat(passage.text[first[0].start : first[0].end])
                 if claim.text != literal:
                     wrong.append(f"claim {claim.number} is not what its passage says")
+                if claim.theme not in passage.heading:
+                    wrong.append(f"claim {claim.number} stands under another heading than it says")
     return wrong
 
 
@@ -92,42 +95,71 @@ def missing_facts(claim: Claim, evidence: Evidence) -> list[str]:
     flat = _flat(" ".join(texts)).lower()
     values = {round(q.value, 6) for text in texts for q in quantities(text)}
     times = [d for text in texts for d in dates(text)]
-    lacks = [q.shown for q in quantities(claim.text) if round(q.value, 6) not in values and q.shown.lower() not in flat]
+    lacks = [q.shown for q in quantities(claim.text) if round(q.value, 6) not in values and not _stands(q.shown, flat)]
     lacks += [
         claim.text[d.start : d.end]
         for d in dates(claim.text)
         if not any((d.year, d.month, d.day) == (t.year, t.month, t.day) for t in times)
-        and claim.text[d.start : d.end].lower() not in flat
+        and not _stands(claim.text[d.start : d.end], flat)
     ]
-    lacks += [name for name in names(claim.text) if name.lower() not in flat and not _parts_in(name, flat)]
+    lacks += [name for name in names(claim.text) if not all(_stands(part, flat) for part in name.split())]
     return lacks
 
 
-def _parts_in(name: str, flat: str) -> bool:
-    return all(part.lower() in flat for part in name.split())
+def _stands(text: str, flat: str) -> bool:
+    """Whether a text stands there as whole words and figures: `5 MB` does not stand in `15 MB`."""
+    return bool(re.search(rf"(?<!\w)(?<!\d[.,]){re.escape(text.lower())}(?!\w|[.,]\d)", flat))
 
 
 def _answer(report: Report) -> list[str]:
     """The answer of a report with claims consists of claims, the sides' names and one sentence about conflicts."""
     if report.answered != bool(report.claims):
         return ["it says that the question is answered, and has no claim" if report.answered else "it hides its claims"]
+    if not report.claims:
+        return [] if report.answer == UNANSWERED else ["it says something without a claim"]
     numbers = {c.number for c in report.claims}
     wrong = [f"claim {n} does not exist" for n in report.answer_claims if n not in numbers]
-    rest = report.answer
+    rest = _after_disagreement(report)
     for claim in report.claims:
         if claim.number in report.answer_claims:
-            if claim.text not in report.answer:
+            if claim.shown not in report.answer:
                 wrong.append(f"claim {claim.number} is not repeated word for word")
-            rest = rest.replace(claim.text, " ", 1)
-    if report.claims and not report.answer_claims:
+            rest = rest.replace(claim.shown, " ", 1)
+    if not report.answer_claims:
         wrong.append("it cites no claim")
     for side in {sub.side for sub in report.subs if sub.side}:
         rest = rest.replace(f"{side}: ", " ")
-    if report.claims:
-        rest = re.sub(r"The sources disagree \([^\n]*?\)\.(?=\s|$)", " ", rest, count=1)
-        if _flat(rest):
-            wrong.append(f"it says more than its claims: {_flat(rest)[:80]}")
+    if _flat(rest):
+        wrong.append(f"it says more than its claims: {_flat(rest)[:80]}")
     return wrong
+
+
+def _after_disagreement(report: Report) -> str:
+    """The answer without the sentence about conflicts, as far as it names those that are told."""
+    rest = report.answer.removeprefix(f"{DISAGREE} (")
+    if rest == report.answer:
+        return rest
+    details = sorted({c.detail for c in report.conflicts}, key=len, reverse=True)
+    while (said := next((d for d in details if rest.startswith(d)), None)) is not None:
+        rest = rest[len(said) :].removeprefix("; ")
+    return rest.removeprefix(").")
+
+
+def _misquoted(report: Report, evidence: Evidence) -> list[str]:
+    return [f"{c.kind}: {c.detail}" for c in report.conflicts if not _says_its_sides(c, evidence)]
+
+
+def _says_its_sides(conflict: Conflict, evidence: Evidence) -> bool:
+    """Whether "a against b" names what its two quotes have."""
+    first, against, second = conflict.detail.partition(" against ")
+    if not against:
+        return True
+    sides = ((first, conflict.first), (second, conflict.second))
+    return all(
+        (p := evidence.passages.get(q.passage)) is None
+        or _stands(_flat(said.strip("“”")), _flat(p.text[q.start : q.end]).lower())
+        for said, q in sides
+    )
 
 
 def _untold(report: Report, evidence: Evidence) -> list[str]:

@@ -177,4 +177,12 @@ def _withdraw(connection: Connection[Any], lost: list[str]) -> tuple[int, int]:
         (lost,),
     )
     reports = connection.execute("DELETE FROM research_reports WHERE sources && %s", (lost,)).rowcount
+    connection.execute(  # those of open questions are needed for their report, which leaves out what is gone
+        "UPDATE research_steps s SET output = s.output || "
+        """'{"claims": [], "conflicts": [], "answered": false}'::jsonb """
+        "FROM research_questions q WHERE q.id = s.question_id AND q.state <> 'open' AND s.kind = 'analysis' "
+        "AND s.output IS NOT NULL AND EXISTS (SELECT FROM research_steps f WHERE f.question_id = s.question_id "
+        "AND f.kind = 'search' AND f.number = s.number AND f.output -> 'hashes' ?| %s)",
+        (lost,),
+    )
     return claims, reports

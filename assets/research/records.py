@@ -58,6 +58,7 @@ class Passage(Record):
     hash: str
     text: str
     heading: str = ""
+    code: bool = False
     address: str
     place: str = ""
     title: str = ""
@@ -117,9 +118,14 @@ class Claim(Record):
     sub: int
     quotes: tuple[Quote, ...]
     theme: str = ""
+    """What the claim is of, where only the heading of its passage says so: `threads` of "Default: 4"."""
     score: float = 0.0
     marked: str = ""
     """Why a claim of a model is doubtful; empty if it is supported."""
+
+    @property
+    def shown(self) -> str:
+        return f"{self.theme}: {self.text}" if self.theme else self.text
 
 
 class Conflict(Record):
@@ -172,6 +178,11 @@ class Analysis(Record):
     best: float = 0.0
     cost: Cost = Cost()
     notes: tuple[str, ...] = ()
+
+
+UNANSWERED = "The sources that were searched do not answer this question."
+DISAGREE = "The sources disagree"
+"""What an answer may say beside its claims."""
 
 
 class Report(Record):

@@ -123,12 +123,13 @@ def _writer(model: str | None) -> "Writer | None":
 
 def _open(stack: ExitStack, name: str, embedder: "Embedder", team: str | None) -> "Corpus":
     from assets.research.corpora.folder import FolderCorpus
-    from assets.research.flow.open_corpora import REMOTE, open_remote
+    from assets.research.flow.open_corpora import REMOTE, kept_indexes, open_remote
     from core.settings import load_settings
 
     path = Path(name)
     if path.is_dir():
-        return FolderCorpus(path.resolve().name, path.resolve(), embedder)
+        kept = kept_indexes(load_settings())
+        return FolderCorpus(path.resolve().name, path.resolve(), embedder, kept=kept)
     if name in REMOTE:
         return open_remote(name, load_settings(), embedder)
     if "/" in name or name.startswith("."):

@@ -27,6 +27,10 @@ Source = Annotated[str, Field(min_length=1, max_length=200, description="Name of
 Query = Annotated[str, Field(min_length=1, max_length=20_000, description="Words, identifiers, an issue, a traceback.")]
 TaskId = Annotated[uuid.UUID, Field(description="The task's id.")]
 Place = Annotated[str, Field(max_length=80)]
+Key = Annotated[
+    str,
+    Field(max_length=100, pattern=r"^[!-~]*$", description="Repeating a call with the same key starts nothing new."),
+]
 T = TypeVar("T")
 
 
@@ -54,6 +58,11 @@ def add_tools(server: MCPServer[Any], api: GatewayApi, knowledge: Knowledge, own
             return await run_sync(partial(work, who))
         except NotFound as error:
             raise ToolError(str(error)) from error
+
+    async def start(context: Context[Any, Any], key: str, body: dict[str, Any]) -> dict[str, Any]:
+        headers = {"Idempotency-Key": f"mcp-{key or uuid.uuid4().hex}"}
+        made = await ask(context, "POST", "/tasks", body=body, headers=headers)
+        return {"task": made["task"], "new": made["status"] == "accepted"}
 
     @server.tool(annotations=READS)
     async def list_sources(context: Context[Any, Any]) -> list[dict[str, Any]]:
@@ -100,25 +109,27 @@ def add_tools(server: MCPServer[Any], api: GatewayApi, knowledge: Knowledge, own
         source: Source,
         title: Annotated[str, Field(min_length=1, max_length=500)],
         body: Annotated[str, Field(max_length=100_000, description="The issue: what is wrong, how to see it.")] = "",
-        key: Annotated[
-            str,
-            Field(
-                max_length=100,
-                pattern=r"^[!-~]*$",
-                description="Repeating a call with the same key starts nothing new.",
-            ),
-        ] = "",
+        key: Key = "",
     ) -> dict[str, Any]:
         """Starts a task: Penstock plans, works in a sandbox, verifies with the repository's tests and publishes a patch
         or an honest report. Needs the role operator. Answers at once; follow it with `watch_task`."""
-        made = await ask(
-            context,
-            "POST",
-            "/tasks",
-            body={"source": source, "title": title, "body": body},
-            headers={"Idempotency-Key": f"mcp-{key or uuid.uuid4().hex}"},
-        )
-        return {"task": made["task"], "new": made["status"] == "accepted"}
+        return await start(context, key, {"source": source, "title": title, "body": body})
+
+    @server.tool(annotations=ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True))
+    async def research(
+        context: Context[Any, Any],
+        source: Source,
+        question: Annotated[str, Field(min_length=1, max_length=500)],
+        corpora: Annotated[
+            list[Annotated[str, Field(min_length=1, max_length=200)]],
+            Field(max_length=16, description="What is searched: sources, folders of documents, web; else the source."),
+        ] = [],  # noqa: B006  pydantic copies it
+        key: Key = "",
+    ) -> dict[str, Any]:
+        """Asks a question of documents, code and tickets. Its report quotes and cites what they say, and names what
+        contradicts. Needs the role operator. Answers at once; follow it with `watch_task`, read it with `show_task`."""
+        options = {"options": {"corpora": corpora}} if corpora else {}
+        return await start(context, key, {"source": source, "title": question, "kind": "research", **options})
 
     @server.tool(annotations=READS)
     async def show_task(context: Context[Any, Any], task: TaskId) -> dict[str, Any]:

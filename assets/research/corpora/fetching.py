@@ -4,11 +4,15 @@ Each connection goes to an address that was checked at that moment, also after a
 somebody's own network. A page is data; its links are not followed.
 """
 
+import asyncio
+import threading
 import time
 import urllib.robotparser
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from assets.research.corpora.protocol import CorpusUnavailable, SourceGone
@@ -16,6 +20,9 @@ from assets.research.corpora.reading import kind_of, read
 from assets.research.records import Document, Trust
 from core.http.addresses import public_addresses
 from core.http.errors import ServiceUnavailable
+
+if TYPE_CHECKING:
+    import httpx
 
 AGENT = "Penstock-Research"
 MOST_BYTES = 5 << 20
@@ -50,6 +57,7 @@ class Fetcher:
         self._resolve = resolve
         self._schemes = schemes
         self._robots: OrderedDict[str, urllib.robotparser.RobotFileParser] = OrderedDict()
+        self._lock = threading.Lock()
 
     def document(self, address: str) -> Document:
         """The page as a document. Raises `CorpusUnavailable`, and `SourceGone` for one that is not there."""
@@ -84,10 +92,18 @@ class Fetcher:
         except ServiceUnavailable as error:
             raise CorpusUnavailable(str(error)) from error
         pinned = parts._replace(netloc=f"[{place}]:{port}" if ":" in place else f"{place}:{port}").geturl()
-        headers = {"User-Agent": AGENT, "Host": parts.netloc, "Accept": "text/html, application/pdf, text/plain;q=0.9"}
-        try:
-            with (
-                httpx.Client(trust_env=False, follow_redirects=False, timeout=_READ_SECONDS) as client,
+        headers = {
+            "User-Agent": AGENT,
+            "Host": parts.netloc,
+            "Accept": "text/html, application/pdf, text/plain;q=0.9",
+            "Accept-Encoding": "identity",
+        }
+
+        async def ask() -> Fetched | str:
+            # A deadline of the whole exchange: headers that drip never let a single read time out.
+            async with (
+                asyncio.timeout(max(0.0, until - time.monotonic())),
+                httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=_READ_SECONDS) as client,
                 client.stream("GET", pinned, headers=headers, extensions={"sni_hostname": host}) as answer,
             ):
                 if answer.has_redirect_location:
@@ -95,16 +111,14 @@ class Fetcher:
                 if answer.status_code in (404, 410):
                     raise SourceGone(f"{_shown(address)} is not there")
                 if not answer.is_success:
-                    raise CorpusUnavailable(f"{_shown(address)} answered {answer.status_code}")
+                    raise _Answered(answer.status_code, address)
                 kind = _kind(answer.headers.get("content-type", ""), parts.path)
-                content = bytearray()
-                for piece in answer.iter_bytes(1 << 16):
-                    content += piece
-                    if len(content) > most:
-                        raise CorpusUnavailable(f"{_shown(address)} is larger than {most} bytes")
-                    if time.monotonic() > until:
-                        raise CorpusUnavailable(f"{_shown(address)}: no whole answer within {_SECONDS:g} s")
-                return Fetched(address, bytes(content), kind)
+                return Fetched(address, await _body(answer, address, most), kind)
+
+        try:
+            return asyncio.run(ask())
+        except TimeoutError:
+            raise CorpusUnavailable(f"{_shown(address)}: no whole answer within {_SECONDS:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise CorpusUnavailable(f"{_shown(address)}: {type(error).__name__}") from None
 
@@ -123,21 +137,47 @@ class Fetcher:
         whose robots.txt cannot be had allows nothing."""
         parts, _, _ = self._checked(address)
         root = f"{parts.scheme}://{parts.netloc}"
-        if root not in self._robots:
+        if (parser := self._robots.get(root)) is None:
             parser = urllib.robotparser.RobotFileParser()
             try:
                 text = self._follow(f"{root}/robots.txt", min(until, time.monotonic() + 5.0), _MOST_ROBOTS).content
                 parser.parse(text.decode("utf-8", "replace").splitlines())
             except SourceGone:
                 parser.parse([])
-            except CorpusUnavailable as error:
-                if "answered 4" not in str(error):
+            except _Answered as error:
+                if error.status >= 500:
                     raise
                 parser.parse([])
-            while len(self._robots) >= _KEPT_ROBOTS:
-                self._robots.popitem(last=False)
-            self._robots[root] = parser
-        return self._robots[root].can_fetch(AGENT, address)
+            with self._lock:
+                while len(self._robots) >= _KEPT_ROBOTS:
+                    self._robots.popitem(last=False)
+                self._robots[root] = parser
+        return parser.can_fetch(AGENT, address)
+
+
+class _Answered(CorpusUnavailable):
+    """A page was refused with a status."""
+
+    def __init__(self, status: int, address: str) -> None:
+        super().__init__(f"{_shown(address)} answered {status}")
+        self.status = status
+
+
+async def _body(answer: "httpx.Response", address: str, most: int) -> bytes:
+    """The content. It is decompressed here, within `most` bytes: a small answer can be gigabytes."""
+    encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity", "gzip", "deflate"):
+        raise CorpusUnavailable(f"{_shown(address)} is compressed in a way that was not asked for")
+    decoder = zlib.decompressobj(47) if encoding in ("gzip", "deflate") else None
+    content = bytearray()
+    try:
+        async for piece in answer.aiter_raw():
+            content += decoder.decompress(piece, most + 1 - len(content)) if decoder else piece
+            if len(content) > most:
+                raise CorpusUnavailable(f"{_shown(address)} is larger than {most} bytes")
+    except zlib.error:
+        raise CorpusUnavailable(f"{_shown(address)} is not compressed as it says") from None
+    return bytes(content)
 
 
 def _kind(content_type: str, path: str) -> str:

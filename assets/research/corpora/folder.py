@@ -1,13 +1,15 @@
-"""A folder or work tree of documents as a corpus: read, cut and indexed in memory, within limits.
+"""A folder or work tree of documents as a corpus: read, cut and indexed within limits.
 
 Links are not followed and hidden folders are left out. The files stay where they are: `fetch` reads one again.
 """
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from assets.research.corpora.index import PassageIndex
+from assets.research.corpora.kept_index import Kept, load, mark, store
 from assets.research.corpora.passages import passages_of
 from assets.research.corpora.protocol import CorpusUnavailable, SourceGone
 from assets.research.corpora.reading import LARGEST_FILE, SUFFIXES, kind_of, read
@@ -20,13 +22,21 @@ _SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "build", "dist", "t
 
 
 class FolderCorpus:
-    """The documents below a folder. It is read at the first search, and again after `reload`."""
+    """The documents below a folder. It is read at the first search, or its index is taken from the folder `kept`."""
 
-    def __init__(self, name: str, root: Path, embedder: Embedder | None, trust: Trust = Trust.OWN) -> None:
+    def __init__(
+        self,
+        name: str,
+        root: Path,
+        embedder: Embedder | None,
+        trust: Trust = Trust.OWN,
+        kept: Path | None = None,
+    ) -> None:
         self._name = name
         self._root = root
         self._embedder = embedder
         self._trust = trust
+        self._kept = kept
         self._index: PassageIndex | None = None
         self._documents = 0
         self.problems: tuple[str, ...] = ()
@@ -40,9 +50,6 @@ class FolderCorpus:
     def documents(self) -> int:
         self.index()
         return self._documents
-
-    def reload(self) -> None:
-        self._index = None
 
     def search(self, query: str, limit: int) -> Sequence[Found]:
         return self.index().search(query, limit)
@@ -60,21 +67,29 @@ class FolderCorpus:
     def index(self) -> PassageIndex:
         """Raises `CorpusUnavailable`."""
         if self._index is None:
-            passages: list[Passage] = []
-            problems = []
-            self._documents = 0
-            for document in self._all():
-                self._documents += 1
-                passages += passages_of(document, self._name)
-                if document.problem:
-                    problems.append(f"{document.address}: {document.problem}")
-            if not self._documents:
-                raise CorpusUnavailable(
-                    f"{self._root} has no documents: put files there whose names end in {', '.join(SUFFIXES)}"
-                )
-            self.problems = tuple(problems)
-            self._index = PassageIndex(passages, self._embedder)
+            key = mark(self._name, self._root, files_below(self._root), self._embedder) if self._kept else ""
+            found = load(self._kept, key) if self._kept else None
+            made = found or self._read_all()
+            index = PassageIndex(made.passages, self._embedder, made.vectors)
+            if self._kept and found is None:
+                store(self._kept, key, replace(made, vectors=index.vectors))
+            self._documents, self.problems, self._index = made.documents, made.problems, index
         return self._index
+
+    def _read_all(self) -> Kept:
+        passages: list[Passage] = []
+        problems = []
+        documents = 0
+        for document in self._all():
+            documents += 1
+            passages += passages_of(document, self._name)
+            if document.problem:
+                problems.append(f"{document.address}: {document.problem}")
+        if not documents:
+            raise CorpusUnavailable(
+                f"{self._root} has no documents: put files there whose names end in {', '.join(SUFFIXES)}"
+            )
+        return Kept(passages, None, documents, tuple(problems))
 
     def _all(self) -> Iterator[Document]:
         if not self._root.is_dir():

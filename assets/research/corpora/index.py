@@ -24,13 +24,17 @@ _DEPTH = 200
 class PassageIndex:
     """An index over passages that does not change. Vectors are there only with an embedder."""
 
-    def __init__(self, passages: Sequence[Passage], embedder: Embedder | None) -> None:
+    def __init__(
+        self, passages: Sequence[Passage], embedder: Embedder | None, vectors: NDArray[np.float32] | None = None
+    ) -> None:
+        """`vectors` are those of the embedder for these passages, where they are known already."""
         self.passages = list(passages)
         self._embedder = embedder
         self._vocabulary: dict[str, int] = {}
         self._build()
-        texts = [f"{p.title} {p.heading} {p.text}" for p in self.passages]
-        self._vectors = embedder.embed_documents(texts) if embedder and texts else None
+        self.vectors = vectors
+        if vectors is None and embedder and self.passages:
+            self.vectors = embedder.embed_documents([f"{p.title} {p.heading} {p.text}" for p in self.passages])
 
     def _build(self) -> None:
         ids: list[int] = []
@@ -89,9 +93,9 @@ class PassageIndex:
         return _best(scores, 0.0)
 
     def by_vectors(self, query: str) -> list[int]:
-        if self._vectors is None or self._embedder is None:
+        if self.vectors is None or self._embedder is None:
             return []
-        return _best(self._vectors @ self._embedder.embed_query(query), 0.05)
+        return _best(self.vectors @ self._embedder.embed_query(query), 0.05)
 
 
 def idf(frequency: int, passages: int) -> float:

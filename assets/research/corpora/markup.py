@@ -3,6 +3,7 @@
 Not a renderer: emphasis and links are reduced to their text, so that a quote reads as a sentence.
 """
 
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from assets.research.records import Block
 _ATX = re.compile(r"^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
 _UNDERLINE = re.compile(r"^([=\-~^\"'`#*+.:_])\1{2,}\s*$")
 _LIST = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+")
-_FENCE = re.compile(r"^\s{0,3}(```+|~~~+)")
+_FENCE = re.compile(r"^\s*(```+|~~~+)")
 _DIRECTIVE = re.compile(r"^\.\. +(?:[\w-]+::|\[|_|\|)|^:[\w-]+:(?:\s|$)")
 _LINK = re.compile(r"!?\[([^\]\n]{0,500})\]\((?:[^()\s]{0,2000}|<[^>]{0,2000}>)(?:\s+\"[^\"]*\")?\)")
 _REFERENCE = re.compile(r"`([^`<>]{1,300}?)\s*<[^>]{1,500}>`__?")
@@ -21,6 +22,11 @@ _ROLE = re.compile(r"(?<![`\w])(?:\{[a-zA-Z][\w:.+-]{0,60}\}|:[a-zA-Z][\w:.+-]{0
 _TITLED = re.compile(r"^(.*\S)\s*<[^<>]*>$")
 _MARKS = re.compile(r"(?<![\w*])(\*{1,3}|_{2,3})(?=\S)(.{1,500}?)(?<=\S)\1(?![\w*])|``?([^`\n]{1,300})``?")
 _TAG = re.compile(r"</?[a-zA-Z][^<>\n]{0,200}>|<!--.*?-->", re.DOTALL)
+_ADMONITION = re.compile(r"^\s*(?:(?:!!!|\?\?\?\+?)\s+[\w-]+(?:\s+[\w-]+)*(?:\s+\".*\")?|===!?\s+\".*\"|\[!\w+\])\s*$")
+"""Opens a note or a tab: https://squidfunk.github.io/mkdocs-material/reference/admonitions, and alerts of GitHub."""
+_QUOTED = re.compile(r"^\s{0,3}>\s?")
+_TERM_LEVEL = 20
+"""Terms of definition lists are headings below all others, by their indent."""
 _META = re.compile(r"^\s*(title|date|licen[cs]e|updated|published)\s*[:=]\s*(.{1,200}?)\s*$", re.IGNORECASE)
 
 
@@ -30,7 +36,7 @@ def plain(text: str) -> str:
     text = _LINK.sub(r"\1", text)
     text = _REFERENCE.sub(r"\1", text)
     text = _MARKS.sub(lambda m: m.group(2) or m.group(3) or "", text)
-    return " ".join(_TAG.sub(" ", text).split())
+    return " ".join(html.unescape(_TAG.sub(" ", text)).split())
 
 
 def _role_text(inner: str) -> str:
@@ -91,7 +97,7 @@ def read_text(text: str, skip: int = 0) -> Iterator[Block]:
 
     number = skip
     while number < len(lines):
-        line = lines[number].rstrip()
+        line = lines[number].rstrip() if fence else _QUOTED.sub("", lines[number].rstrip())
         number += 1
         if fence or _FENCE.match(line):
             mark = _FENCE.match(line)
@@ -105,10 +111,19 @@ def read_text(text: str, skip: int = 0) -> Iterator[Block]:
             else:
                 code.append(line)
             continue
+        if _ADMONITION.match(line):
+            yield from flush()
+            continue
         following = lines[number].rstrip() if number < len(lines) else ""
+        if line.strip() and _ended(headings, line):
+            yield from flush()
+            _leave(headings, line)
         if match := _ATX.match(line):
             yield from flush()
             _enter(headings, len(match.group(1)), plain(match.group(2)))
+            continue
+        if not paragraph and _is_term(line, following, lines[number + 1] if number + 1 < len(lines) else ""):
+            _enter(headings, _TERM_LEVEL + _indent(line), plain(line))
             continue
         if line.strip() and not paragraph and _is_title(line, following):
             if following[0] not in styles:
@@ -155,6 +170,33 @@ def _row(head: list[str], cells: list[str]) -> str:
 
 def _is_title(line: str, following: str) -> bool:
     return bool(_UNDERLINE.match(following)) and len(following) >= min(3, len(line)) and len(line) < 200
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _is_term(line: str, following: str, after: str) -> bool:
+    """Whether a line is the term of a definition list, whose text stands below it, indented. Its text may follow a
+    blank line if the term is a literal."""
+    term = line.strip()
+    if not term or len(term) > 100 or len(term.split()) > 8 or term[-1] in ".:;,!?" or _LIST.match(line):
+        return False
+    if not re.match(r"[\w`*:{-]", term) or _FENCE.match(following):
+        return False
+    if not following.strip():
+        following = after if re.fullmatch(r"(`{1,2})[^`]+\1", term) else ""
+    return bool(following.strip()) and _indent(following) > _indent(line)
+
+
+def _ended(headings: list[tuple[int, str]], line: str) -> bool:
+    """Whether a line ends the text of the last term."""
+    return bool(headings) and headings[-1][0] - _TERM_LEVEL >= _indent(line)
+
+
+def _leave(headings: list[tuple[int, str]], line: str) -> None:
+    while _ended(headings, line):
+        headings.pop()
 
 
 def _enter(headings: list[tuple[int, str]], level: int, title: str) -> None:

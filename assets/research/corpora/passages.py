@@ -1,4 +1,5 @@
-"""Cuts documents into passages: whole blocks under one heading, of some 120 words, never across headings."""
+"""Cuts documents into passages: whole blocks under one heading, of some 120 words, never across headings. Code is
+apart from prose."""
 
 from collections.abc import Iterable, Iterator
 
@@ -23,6 +24,7 @@ def passages_of(document: Document, corpus: str) -> list[Passage]:
                 hash=text_hash(text),
                 text=text,
                 heading=blocks[0].heading[:300],
+                code=blocks[0].code,
                 address=document.address[:2000],
                 place=f"line {line}" if line else "",
                 title=document.title[:300],
@@ -39,7 +41,8 @@ def _grouped(blocks: Iterable[Block]) -> Iterator[list[Block]]:
     group: list[Block] = []
     size = 0
     for block in _cut(blocks):
-        new = group and (block.heading != group[0].heading or size + len(block.text) > LARGEST)
+        apart = group and (block.heading != group[0].heading or block.code != group[0].code)
+        new = apart or (group and size + len(block.text) > LARGEST)
         if new:
             yield group
             group, size = [], 0

@@ -4,7 +4,20 @@ same report."""
 from collections.abc import Mapping, Sequence
 
 from assets.research.engines.extractive.matching import LEAST_WEIGHT, asked_terms
-from assets.research.records import Analysis, Claim, Conflict, Cost, Kind, Passage, Quote, Report, Searched, Trust
+from assets.research.records import (
+    DISAGREE,
+    UNANSWERED,
+    Analysis,
+    Claim,
+    Conflict,
+    Cost,
+    Kind,
+    Passage,
+    Quote,
+    Report,
+    Searched,
+    Trust,
+)
 from assets.research.text.words import terms
 
 MOST_CLAIMS = 40
@@ -111,7 +124,7 @@ def _answer(
 ) -> tuple[str, tuple[int, ...]]:
     """The short answer, and the claims that it repeats."""
     if not claims:
-        return "The sources that were searched do not answer this question.", ()
+        return UNANSWERED, ()
     parts, used = [], []
     for analysis in analyses:
         own = [c for c in claims if c.sub == analysis.sub.number]
@@ -119,7 +132,7 @@ def _answer(
             continue
         best = max(own, key=lambda c: c.score) if analysis.sub.kind is not Kind.CHANGE else own[-1]
         side = f"{analysis.sub.side}: " if analysis.sub.side else ""
-        parts.append(f"{side}{best.text}")
+        parts.append(f"{side}{best.shown}")
         used.append(best.number)
     quotes = {(q.passage, q.end) for c in claims if c.number in used for q in c.quotes}
     disputed = [
@@ -127,7 +140,7 @@ def _answer(
     ]
     if disputed:
         details = "; ".join(dict.fromkeys(c.detail for c in disputed[:3]))
-        parts.insert(0, f"The sources disagree ({details}).")
+        parts.insert(0, f"{DISAGREE} ({details}).")
     return " ".join(parts), tuple(used)
 
 

@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from assets.platform import Platform
-from assets.research.corpora.folder import FolderCorpus
+from assets.research.corpora.folder import FolderCorpus, files_below
+from assets.research.corpora.kept_index import mark
 from assets.research.corpora.protocol import Corpus, CorpusUnavailable
 from assets.research.engines.answer import Writer
 from assets.research.flow.steps import Question
@@ -111,27 +112,18 @@ class Corpora:
 
     def _folder(self, name: str, root: Path) -> FolderCorpus:
         with self._lock:
-            state = _state(root)
+            state = mark(name, root, files_below(root), self.embedder)
             kept = self._folders.get(name)
             if kept is None or kept[0] != state:
                 while len(self._folders) >= _MOST_KEPT:
                     self._folders.pop(next(iter(self._folders)))
-                kept = (state, FolderCorpus(name, root, self.embedder))
+                kept = (state, FolderCorpus(name, root, self.embedder, kept=kept_indexes(self._platform.settings)))
                 self._folders[name] = kept
             with suppress(CorpusUnavailable):  # which its search then says
                 kept[1].index()
             return kept[1]
 
 
-def _state(root: Path) -> str:
-    """Changes with every file below a folder."""
-    from assets.research.corpora.folder import files_below
-
-    marks = []
-    for path in files_below(root):
-        try:
-            stat = path.stat()
-        except OSError:
-            continue
-        marks.append(f"{path}:{stat.st_size}:{stat.st_mtime_ns}")
-    return str(hash(tuple(marks)))
+def kept_indexes(settings: Settings) -> Path:
+    """Where indexes of folders are kept between processes."""
+    return settings.home / "research" / "indexes"

@@ -4,6 +4,7 @@ Threads take steps as long as some wait, and then sleep until the log tells of a
 run does the steps of its own question itself.
 """
 
+import logging
 import threading
 import time
 import uuid
@@ -21,6 +22,8 @@ from core.events import RESEARCH
 GROUP = "penstock-research"
 WAIT_SECONDS = 5.0
 PAUSE_SECONDS = 1.0
+_PASSING = (psycopg.OperationalError, psycopg_pool.PoolTimeout, EventLogUnavailable, EmbedderUnavailable)
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -40,28 +43,31 @@ def run_pool(
     idle_seconds: float | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Done:
-    """Works until `stop` is set or, with `idle_seconds`, until nothing has waited for so long. A failure of the
-    database, the log or the model makes a thread pause and go on."""
+    """Works until `stop` is set or, with `idle_seconds`, until nothing has waited for so long. A failure makes
+    a thread pause and go on; the step is taken again when its lease ends, and given up after some tries."""
     done, lock, name = Done(), threading.Lock(), uuid.uuid4().hex[:8]
     last = [time.monotonic()]
-    new = threading.Event()
+    new, idle = threading.Event(), threading.Event()
+
+    def failed(error: Exception) -> None:
+        with lock:
+            done.failures += 1
+        tell(f"waits: {error}")
+        stop.wait(PAUSE_SECONDS)
 
     def loop(number: int) -> None:
         while not stop.is_set():
             try:
                 step = work(shop, f"worker {name}.{number}")
-            except (
-                psycopg.OperationalError,
-                psycopg_pool.PoolTimeout,
-                EventLogUnavailable,
-                EmbedderUnavailable,
-            ) as error:
-                with lock:
-                    done.failures += 1
-                tell(f"waits: {error}")
-                stop.wait(PAUSE_SECONDS)
+            except _PASSING as error:
+                failed(error)
+                continue
+            except Exception as error:  # whatever one step meets, the steps of other questions go on
+                _log.exception("a step failed; it is taken again when its lease ends")
+                failed(error)
                 continue
             if step is None:
+                idle.set()
                 if idle_seconds is not None and time.monotonic() - last[0] > idle_seconds:
                     return
                 new.wait(min(PAUSE_SECONDS, idle_seconds or PAUSE_SECONDS))
@@ -74,20 +80,33 @@ def run_pool(
     pool = [threading.Thread(target=loop, args=(n,), name=f"research-{n}", daemon=True) for n in range(threads)]
     for thread in pool:
         thread.start()
-    offsets = dict(log.end_offsets(RESEARCH))
-    while any(thread.is_alive() for thread in pool):
-        try:
-            batch = log.read(RESEARCH, offsets, limit=500, wait=min(WAIT_SECONDS, idle_seconds or WAIT_SECONDS))
-        except (psycopg.OperationalError, psycopg_pool.PoolTimeout, EventLogUnavailable):
-            stop.wait(PAUSE_SECONDS)
-            continue
-        if batch.records:
-            offsets = dict(batch.next_offsets)
-            log.commit_group(GROUP, RESEARCH, offsets)
-            new.set()
-            new.clear()
-        if stop.is_set():
-            break
+    seconds = min(WAIT_SECONDS, idle_seconds or WAIT_SECONDS)
+    _follow(log, seconds, new, idle, lambda: not stop.is_set() and any(thread.is_alive() for thread in pool))
     for thread in pool:
         thread.join(timeout=10)
     return done
+
+
+def _follow(
+    log: EventLog, seconds: float, new: threading.Event, idle: threading.Event, goes_on: Callable[[], bool]
+) -> None:
+    """Wakes the threads when the log tells of steps. What it has told is committed once nothing waits any more, so that
+    the lag of the group says whether workers are needed."""
+    offsets: dict[int, int] | None = None
+    told: dict[int, int] | None = None
+    while goes_on():
+        try:
+            if offsets is None:
+                offsets = told = dict(log.end_offsets(RESEARCH))
+                idle.clear()
+            batch = log.read(RESEARCH, offsets, limit=500, wait=seconds)
+            if batch.records:
+                offsets = told = dict(batch.next_offsets)
+                idle.clear()
+                new.set()
+                new.clear()
+            elif told is not None and idle.is_set():
+                log.commit_group(GROUP, RESEARCH, told)
+                told = None
+        except _PASSING:
+            time.sleep(PAUSE_SECONDS)

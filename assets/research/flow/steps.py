@@ -155,7 +155,19 @@ def take(
     return None if row is None else Step(row[0], row[1], StepKind(row[2]), row[3], row[4], row[5])
 
 
-def lease_left(database: Database, team_id: uuid.UUID, question: uuid.UUID, kinds: Sequence[StepKind]) -> int:
+def renew(database: Database, step: Step, seconds: float) -> bool:
+    """Renews the lease of a step. False if another worker has it, or it is done."""
+    with database.team(step.team_id) as connection:
+        return bool(
+            connection.execute(
+                "UPDATE research_steps SET lease_until = clock_timestamp() + %s * interval '1 second' "
+                "WHERE question_id = %s AND kind = %s AND number = %s AND epoch = %s AND state = 'queued'",
+                (seconds, step.question_id, str(step.kind), step.number, step.epoch),
+            ).rowcount
+        )
+
+
+def steps_left(database: Database, team_id: uuid.UUID, question: uuid.UUID, kinds: Sequence[StepKind]) -> int:
     """How many steps of these kinds are not done yet."""
     with database.team(team_id) as connection:
         row = connection.execute(

@@ -4,13 +4,17 @@ A process may be killed at any instant: what it had begun is done again by whoev
 """
 
 import logging
+import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
+import psycopg_pool
 from psycopg import Connection
 
 from assets.research import memory
@@ -18,7 +22,7 @@ from assets.research.corpora.protocol import Corpus
 from assets.research.corpora.team_memory import TeamMemory
 from assets.research.engines.answer import Answered, Writer, analysed, conclude
 from assets.research.engines.searching import search
-from assets.research.flow.steps import Question, Step, StepKind, StepLost, find_question, finish, outputs, take
+from assets.research.flow.steps import Question, Step, StepKind, StepLost, find_question, finish, outputs, renew, take
 from assets.research.records import Analysis, Cost, Passage, Searched, SubQuestion
 from core.database import Database
 from core.embedding import Embedder
@@ -53,10 +57,33 @@ def work(
     if step is None:
         return None
     try:
-        _do(shop, step)
+        with _renewing(shop, step):
+            _do(shop, step)
     except StepLost as lost:
         _log.info("%s", lost)
     return step
+
+
+@contextmanager
+def _renewing(shop: Workshop, step: Step) -> Iterator[None]:
+    """Renews the step's lease until the block ends: the first index of a large folder takes longer than a lease."""
+    stop = threading.Event()
+
+    def loop() -> None:
+        while not stop.wait(shop.lease_seconds / 3):
+            try:
+                if not renew(shop.database, step, shop.lease_seconds):
+                    return
+            except (psycopg.OperationalError, psycopg_pool.PoolTimeout):
+                continue  # the lease lapses by itself if the database stays unreachable
+
+    thread = threading.Thread(target=loop, name="research-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=10)
 
 
 def _do(shop: Workshop, step: Step) -> None:

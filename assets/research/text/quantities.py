@@ -84,7 +84,7 @@ _NUMBER = re.compile(
     r"\d+(?:[.]\d+)?)"
     r"(?!\.\d)\s?(?P<scale>thousand|million|billion|trillion|bn|k(?=\s|$)|dozen)?"
     r"[-\s]?(?P<unit>%|°\s?[CF]|[A-Za-zµ]+(?:/[A-Za-z]+|\s+per\s+[a-z]+)?)?"
-    r"|\b(?P<times>once|twice|thrice)\b"
+    r"|\b(?P<times>once(?=\s+(?:an?|per|every|each|daily|weekly|monthly|yearly|in)\b|\W*$)|twice|thrice)\b"
     rf"|\b(?P<worded>(?:{_WORDED})(?:-(?:{_WORDED}))?)\b[-\s]?(?P<wscale>thousand|million|billion|dozen|"
     rf"hundred)?\s?(?P<wunit>[a-z]+)?",
     re.IGNORECASE,
@@ -311,3 +311,16 @@ def names(text: str) -> tuple[str, ...]:
         if name and name.lower() not in COMMON and name.lower() not in _MONTHS and len(name) > 1:
             found.append(name)
     return tuple(dict.fromkeys(found))
+
+
+_AFTER_NAME = re.compile(r"(?:(#)|(\w+)/|\b([A-Z]{2,})[\s-]?|[\w,(]\s([A-Z][a-z]\w*)\s)$")
+
+
+def named_after(text: str, quantity: Quantity) -> str:
+    """The name that a number is a part of, as in "#3253", "HTTP/2", "RFC 9110" and "on Python 3"; empty for a number
+    that counts or measures something."""
+    match = _AFTER_NAME.search(text[max(0, quantity.start - 24) : quantity.start])
+    if match is None:
+        return ""
+    mark, path, acronym, word = match.groups()
+    return mark or path or ("" if quantity.unit else acronym or word)

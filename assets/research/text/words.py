@@ -87,6 +87,14 @@ _NEGATION = re.compile(
 )
 
 
+_UNDER = re.compile(r"^\W*(?:if|when|unless)\b", re.IGNORECASE)
+_CONDITION = re.compile(
+    r"\bto\s+(?:\w+\s+){0,3}$|(?:\b(?:if|when|whether|unless|once)\b|^\W*(?:for example|e\.g\.))[^,;]*$", re.IGNORECASE
+)
+_NO_STATEMENT = frozenset({"without", "nor", "nothing", "nobody", "none"})
+_BOUND = re.compile(r"\b(?:\w+er than|more|less|fewer|below|above|beyond|exceed\w*|until|yet)\b", re.IGNORECASE)
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     text: str
@@ -160,10 +168,22 @@ def is_negated(text: str) -> bool:
     return len(_NEGATION.findall(text)) % 2 == 1
 
 
+def is_conditional(text: str, place: int) -> bool:
+    """Whether what stands at a place of a sentence is a part of a condition, an aim or an example."""
+    return bool(_CONDITION.search(text[:place]))
+
+
 def denied(text: str) -> list[tuple[int, str]]:
-    """What follows each denial, as its place and term: what is denied."""
+    """What follows each denial of a statement, as its place and term: what is denied. "Without" denies no statement,
+    "nothing open" is no "not open", and a condition or a bound denies nothing."""
     found = []
-    for match in _NEGATION.finditer(text):
+    for match in () if _UNDER.match(text) else _NEGATION.finditer(text):
+        if (
+            match.group().lower() in _NO_STATEMENT
+            or is_conditional(text, match.start())
+            or _BOUND.search(text, match.end(), match.end() + 40)
+        ):
+            continue
         following = [w for w in words(text[match.end() : match.end() + 60]) if w.text.lower() not in COMMON]
         if following:
             found.append((match.end() + following[0].start, following[0].term))

@@ -1,15 +1,20 @@
 """The durable flow: steps are done once, in any order and by any number of workers, and end in one report."""
 
 import threading
+import time
 import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from assets.platform import Platform
 from assets.research import memory
-from assets.research.flow import steps
-from assets.research.flow.steps import StepLost
+from assets.research.corpora.protocol import Corpus
+from assets.research.flow import pool, steps
+from assets.research.flow.steps import Step, StepLost
 from assets.research.flow.work import MOST_TRIES, Workshop, work
 from assets.research.records import Searched, SubQuestion
 from core import tasks
@@ -122,6 +127,50 @@ def test_a_step_that_kills_every_worker_ends_as_not_done_and_is_told(
     assert not found.answered and any("given up after" in note for note in found.notes)
 
 
+def lease(platform: Platform) -> datetime:
+    with platform.database.system() as connection:
+        row = connection.execute("SELECT lease_until FROM research_steps WHERE state = 'queued'").fetchone()
+    assert row is not None
+    return row[0]  # type: ignore[no-any-return]
+
+
+def test_a_step_that_takes_longer_than_its_lease_stays_its_workers(
+    platform: Platform, shop: Workshop, asked: object
+) -> None:
+    asked()  # type: ignore[operator]
+    taken: list[Step | None] = []
+
+    def slow(one: steps.Question) -> Sequence[Corpus]:
+        first = lease(platform)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and not (lease(platform) > first and datetime.now(UTC) > first):
+            time.sleep(0.05)
+        taken.append(steps.take(platform.database, holder="other", seconds=30))
+        return shop.corpora(one)
+
+    assert work(replace(shop, corpora=slow, lease_seconds=1.5), "w") is not None
+    assert taken == [None] and work_off(shop) == ["analysis:0", "synthesis:0"]
+
+
+def test_a_pool_outlives_a_step_that_fails_and_shows_no_lag_when_nothing_waits(
+    platform: Platform, shop: Workshop, asked: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "PAUSE_SECONDS", 0.05)
+    first, second = asked("How many species of fish are there?"), asked()  # type: ignore[operator]
+
+    def failing(one: steps.Question) -> Sequence[Corpus]:
+        if one.id == first:
+            raise ZeroDivisionError("a fault of a corpus")
+        return shop.corpora(one)
+
+    committed: list[dict[int, int]] = []
+    monkeypatch.setattr(platform.log, "commit_group", lambda group, topic, offsets: committed.append(dict(offsets)))
+    done = pool.run_pool(replace(shop, corpora=failing), platform.log, 1, stop=threading.Event(), idle_seconds=0.6)
+    assert (done.steps, done.failures) == (3, 1)
+    assert report(platform, second).report.answered
+    assert committed and committed[-1] == dict(platform.log.end_offsets(RESEARCH))
+
+
 def test_questions_take_turns(platform: Platform, shop: Workshop, asked: object) -> None:
     long, short = asked(TWO), asked()  # type: ignore[operator]
     taken = [steps.take(platform.database, holder="w", seconds=30) for _ in range(2)]
@@ -168,6 +217,8 @@ def test_deleting_a_source_removes_what_rests_on_it(platform: Platform, shop: Wo
         assert memory.load_report(connection, dam) is None
         assert memory.load_report(connection, fish) is not None
         assert connection.execute("SELECT count(*) FROM research_vectors").fetchone() == (2,)
+        steps_left = str(connection.execute("SELECT output FROM research_steps").fetchall())
+        assert "84 metres" not in steps_left
 
 
 def test_a_text_in_two_sources_outlives_one_of_them(

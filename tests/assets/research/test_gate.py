@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from assets.research.engines.synthesis import synthesise
-from assets.research.gate import judge
+from assets.research.gate import judge, missing_facts
 from assets.research.records import (
     Analysis,
     Claim,
@@ -99,13 +99,45 @@ def test_figures_names_and_dates_that_the_source_lacks_fail(text: str) -> None:
     assert "numbers and names are in the source" in failed(model)
 
 
+@pytest.mark.parametrize(
+    ("text", "lacks"),
+    [
+        ("The queue holds 5 MB.", "5 MB"),
+        ("It was seen on May 1.", "May 1"),
+        ("The audit of Ann is done.", "Ann"),
+        ("It costs 5.", "5"),
+    ],
+)
+def test_a_part_of_a_longer_figure_date_or_name_is_none_of_its_own(text: str, lacks: str) -> None:
+    longer = passage("The queue holds 15 MB, costs 7.5, and was seen on May 15. Annual audits are done.")
+    claim = Claim(number=1, text=text, sub=0, quotes=(Quote(passage=longer.hash, start=0, end=20),))
+    assert missing_facts(claim, Evidence({longer.hash: longer})) == [lacks]
+
+
+@pytest.mark.parametrize(
+    "detail", ["84 metres against 92 metres", "8 against 91 metres", "91 metres against 84 metres"]
+)
+def test_a_conflict_that_its_sources_do_not_have_fails(detail: str) -> None:
+    other = CONFLICT.model_copy(update={"detail": detail})
+    made = report().model_copy(update={"conflicts": (other,)})
+    assert "conflicts say what their sources say" in failed(made)
+
+
+@pytest.mark.parametrize("said", ["it is unsafe", "84 metres against 91 metres; and it leaks"])
+def test_the_sentence_about_conflicts_names_only_those_that_are_told(said: str) -> None:
+    made = report()
+    assert made.answer.startswith("The sources disagree (84 metres against 91 metres).")
+    other = made.answer.replace("84 metres against 91 metres", said)
+    assert failed(made.model_copy(update={"answer": other})) == ["the answer repeats claims"]
+
+
 def test_an_answer_that_says_more_than_its_claims_fails() -> None:
     more = report().model_copy(update={"answer": report().answer + " It is safe."})
     assert failed(more) == ["the answer repeats claims"]
 
 
 def test_a_conflict_that_was_found_and_is_not_told_fails() -> None:
-    assert failed(report().model_copy(update={"conflicts": ()})) == ["conflicts are told"]
+    assert "conflicts are told" in failed(report().model_copy(update={"conflicts": ()}))
 
 
 def test_an_abstaining_report_is_a_draft_and_hides_nothing() -> None:
@@ -116,6 +148,8 @@ def test_an_abstaining_report_is_a_draft_and_hides_nothing() -> None:
     assert (verdict.verdict, verdict.reasons) == ("draft", ("the question is not answered",))
     assert not empty.answered and "dam" in empty.not_found[0]
     assert "the answer repeats claims" in failed(empty.model_copy(update={"answered": True}), Evidence({}, ()))
+    told = empty.model_copy(update={"answer": "The dam is 90 metres high."})
+    assert failed(told, Evidence({}, ())) == ["the answer repeats claims"]
 
 
 def test_a_report_from_public_pages_alone_is_a_draft() -> None:

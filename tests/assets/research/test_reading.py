@@ -4,14 +4,16 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pypdf import PdfWriter
 
 from assets.research.corpora.folder import FolderCorpus
+from assets.research.corpora.markup import read_text
 from assets.research.corpora.passages import LARGEST, passages_of
 from assets.research.corpora.protocol import CorpusUnavailable, SourceGone
 from assets.research.corpora.reading import kind_of, read
-from assets.research.records import Document, Trust
+from assets.research.records import Block, Document, Trust
 
 
 def document(text: str | bytes, name: str) -> Document:
@@ -266,3 +268,84 @@ def test_a_folder_is_read_without_links_and_hidden_files(tmp_path: Path) -> None
             corpus.fetch(gone)
     with pytest.raises(CorpusUnavailable, match="not a folder"):
         FolderCorpus("docs", tmp_path / "none", None).search("dam", 5)
+
+
+def test_terms_of_definition_lists_are_the_headings_of_what_they_define() -> None:
+    text = (
+        "Settings\n--------\n\nport\n    TCP port on which to listen.\n\n    Default: ``8080``\n\n"
+        "``minfds``\n\n  The least number of descriptors.\n\nMore settings follow.\n"
+    )
+    assert [(block.heading, block.text) for block in read_text(text)] == [
+        ("Settings \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} port", "TCP port on which to listen."),
+        ("Settings \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} port", "Default: 8080"),
+        ("Settings \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} minfds", "The least number of descriptors."),
+        ("Settings", "More settings follow."),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The dam is high:\n  it has 84 m.",
+        "- a list\n  goes on here",
+        "The dam.\n\n  It is high.",
+        "# Dam\n\n  It is high.",
+    ],
+)
+def test_a_line_before_an_indented_one_is_not_always_a_term(text: str) -> None:
+    assert {block.heading for block in read_text(text)} <= {"", "Dam"}
+
+
+def test_notes_tabs_and_quotes_are_reduced_to_what_a_reader_sees() -> None:
+    text = (
+        '!!! warning "Beta"\n    It may change.\n\n=== "pip"\n\n    ```bash\n    pip install x\n    ```\n\n'
+        "> [!NOTE]\n> Use `TERM` &mdash; it is graceful.\n"
+    )
+    assert [(block.text, block.code) for block in read_text(text)] == [
+        ("It may change.", False),
+        ("    pip install x", True),
+        ("Use TERM — it is graceful.", False),
+    ]
+
+
+def test_code_is_a_passage_of_its_own() -> None:
+    blocks = (Block("Set it so:", "Size"), Block("size = 84", "Size", 3, code=True), Block("It is in MB.", "Size", 5))
+    found = passages_of(Document("a.md", "A", blocks), "docs")
+    assert [(p.text, p.code) for p in found] == [("Set it so:", False), ("size = 84", True), ("It is in MB.", False)]
+
+
+class Counting:
+    """An embedder that counts what it embeds."""
+
+    identity = "counting@1"
+
+    def __init__(self) -> None:
+        self.embedded = 0
+
+    def embed_documents(self, texts: list[str]) -> np.ndarray:
+        self.embedded += len(texts)
+        return np.ones((len(texts), 2), dtype=np.float32)
+
+    def embed_query(self, text: str) -> np.ndarray:
+        return np.ones(2, dtype=np.float32)
+
+
+def test_an_unchanged_folder_is_not_indexed_again(tmp_path: Path) -> None:
+    docs, kept, embedder = tmp_path / "docs", tmp_path / "kept", Counting()
+    docs.mkdir()
+    (docs / "a.md").write_text("The dam is 84 metres high.")
+    (docs / "b.pdf").write_text("no PDF")
+
+    def opened() -> tuple[list[str], int, tuple[str, ...]]:
+        corpus = FolderCorpus("docs", docs, embedder, kept=kept)  # type: ignore[arg-type]
+        return [one.passage.text for one in corpus.search("dam", 5)], corpus.documents, corpus.problems
+
+    first = opened()
+    assert first[:2] == (["The dam is 84 metres high."], 2) and "b.pdf" in first[2][0]
+    assert opened() == first and embedder.embedded == 1
+    (docs / "a.md").write_text("The dam is 91 metres high!!")
+    assert opened()[0] == ["The dam is 91 metres high!!"] and embedder.embedded == 2
+    for broken in kept.iterdir():
+        broken.write_bytes(broken.read_bytes()[:100])
+    assert opened()[0] == ["The dam is 91 metres high!!"] and embedder.embedded == 3
+    assert sorted(one.suffix for one in kept.iterdir()) == [".npz", ".npz"]

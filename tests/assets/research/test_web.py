@@ -1,10 +1,12 @@
 """Pages and search APIs: what is fetched and what is refused, against a server on loopback."""
 
+import gzip
 import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -175,6 +177,66 @@ def test_a_server_that_drips_is_given_up(site: Site, monkeypatch: pytest.MonkeyP
     with pytest.raises(CorpusUnavailable, match="no whole answer"):
         site.fetcher().fetch(f"{site.url}/slow")
     assert time.monotonic() - began < 5
+
+
+def test_a_server_whose_headers_drip_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "_SECONDS", 0.7)
+    ended = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            while not ended.wait(0.1):
+                try:
+                    connection.sendall(b"X-More: 1\r\n")
+                except OSError:
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=drip, args=(server,), daemon=True).start()
+        try:
+            with pytest.raises(CorpusUnavailable, match="no whole answer"):
+                Fetcher(lambda host, port: ["127.0.0.1"]).fetch(f"http://a.example:{server.getsockname()[1]}/")
+        finally:
+            ended.set()
+
+
+def packed(content: bytes, encoding: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        for name, value in (("Content-Type", "text/html"), ("Content-Encoding", encoding)):
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return answer
+
+
+def test_a_compressed_page_is_read_within_the_same_bounds(site: Site) -> None:
+    site.paths["/dam"], site.paths["/bomb"] = (packed(gzip.compress(x), "gzip") for x in (PAGE, bytes(64 << 20)))
+    site.paths["/br"], site.paths["/false"] = packed(PAGE, "br"), packed(PAGE, "gzip")
+    assert site.fetcher().fetch(f"{site.url}/dam").content == PAGE
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorpusUnavailable, match="larger than"):
+            site.fetcher().fetch(f"{site.url}/bomb")
+        assert tracemalloc.get_traced_memory()[1] < 6 * fetching.MOST_BYTES
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(CorpusUnavailable, match="not asked for"):
+        site.fetcher().fetch(f"{site.url}/br")
+    with pytest.raises(CorpusUnavailable, match="not compressed as it says"):
+        site.fetcher().fetch(f"{site.url}/false")
+
+
+def test_a_site_whose_robots_cannot_be_had_is_not_read(site: Site) -> None:
+    site.paths["/dam"] = (PAGE, "text/html")
+    site.paths["/robots.txt"] = lambda handler: handler.send_error(503)
+    with pytest.raises(CorpusUnavailable, match="answered 503"):
+        site.fetcher().fetch(f"{site.url}/dam")
+    site.paths["/robots.txt"] = lambda handler: handler.send_error(403)
+    assert site.fetcher().fetch(f"{site.url}/dam").content == PAGE
 
 
 def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from typer.testing import CliRunner
 
+from core import tasks
 from core.access.roles import Role
 from core.access.tokens import create_token
 from core.credentials import Credentials, ensure_secrets
@@ -138,8 +139,8 @@ def test_its_tools_search_start_follow_and_talk(
     async def use(client: Client) -> None:
         names = {one.name for one in (await client.list_tools()).tools}
         assert names == {
-            "list_sources", "search", "context_pack", "list_tasks", "create_task", "show_task", "watch_task",
-            "read_thread", "write_message", "list_models", "evals_report",
+            "list_sources", "search", "context_pack", "list_tasks", "create_task", "research", "show_task",
+            "watch_task", "read_thread", "write_message", "list_models", "evals_report",
         }  # fmt: skip
         call = client.call_tool
         assert said(await call("list_sources", {}))[0]["name"] == "shop"
@@ -197,6 +198,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("create_task", {"source": "nowhere", "title": "x"}, "penstock index add"),
     ("create_task", {"source": "shop", "title": ""}, "title"),
     ("create_task", {"source": "shop", "title": "x", "key": "a b"}, "key"),
+    ("research", {"source": "nowhere", "question": "How?"}, "penstock index add"),
+    ("research", {"source": "shop", "question": ""}, "question"),
     ("show_task", {"task": "x"}, "task"),
     ("show_task", {"task": str(uuid.UUID(int=1))}, "no task"),
     ("watch_task", {"task": str(uuid.UUID(int=1))}, "no task"),
@@ -240,7 +243,12 @@ def test_roles_and_teams_count_as_everywhere(
     assert call(theirs, "list_sources") == []
     assert "shop" in call(theirs, "search", source="shop", query="total")
     assert "only tokens of the default team" in call(theirs, "list_models")
-    made = call(token(), "create_task", source="shop", title="x")["task"]
+    own = token()
+    made = call(own, "create_task", source="shop", title="x")["task"]
+    asked = call(own, "research", source="shop", question="How is it done?", corpora=["docs"])["task"]
+    with database.team(DEFAULT_TEAM) as connection:
+        options = tasks.get_task(connection, uuid.UUID(asked)).options
+    assert (options["kind"], options["corpora"]) == ("research", ["docs"])
     assert "no task" in call(theirs, "show_task", task=made)
     assert "no task" in call(theirs, "read_thread", task=made)
     assert "unknown, expired or revoked" in call("pst_wrong", "search", source="shop", query="total")

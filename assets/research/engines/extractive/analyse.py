@@ -37,12 +37,13 @@ def analyse(searched: Searched, rarity: Mapping[str, float], embedder: Embedder 
     matcher.score(found)
     found.sort(key=lambda one: (-one.score, one.passage.hash, one.start))
     fit = [one for one in found if answers(one, sub.kind)]
-    compared = [one for one in found if one.cover >= _BESIDE][:MOST_COMPARED]
+    stated = [one for one in found if not one.passage.code and not one.text.rstrip().endswith(":")]
+    compared = [one for one in stated if one.cover >= _BESIDE and not one.labelled][:MOST_COMPARED]
     anchors = frozenset(n for n, one in enumerate(compared) if one.cover >= _COMPARED and one.named)
     weights = {a.term: a.weight for a in matcher.asked}
     chosen = in_order(select(group(fit, rarity), sub.kind, weights), sub.kind)
     conflicts = (
-        answer_conflicts(matcher, found) + ConflictFinder(rarity, embedder).find(compared, anchors) if fit else []
+        answer_conflicts(matcher, stated) + ConflictFinder(rarity, embedder).find(compared, anchors) if fit else []
     )
     conflicts = _distinct(conflicts, searched)
     claims = tuple(_claim(number, sub.number, one) for number, one in enumerate(chosen, 1))
@@ -71,7 +72,13 @@ def _distinct(conflicts: Sequence[Conflict], searched: Searched) -> list[Conflic
 def answers(one: Sentence, kind: Kind) -> bool:
     """Whether a sentence answers: it names what the question names, says something of what is asked, and has the kind
     of thing that is asked for."""
-    return one.named and one.typed and one.cover >= _COVERED[kind] and one.rest >= _REST and one.inside > 0.0
+    return (
+        one.named
+        and one.typed
+        and one.cover >= _COVERED[kind]
+        and one.rest >= _REST
+        and (one.inside > 0.0 or one.labelled)
+    )
 
 
 def _claim(number: int, sub: int, chosen: Group) -> Claim:
@@ -83,6 +90,7 @@ def _claim(number: int, sub: int, chosen: Group) -> Claim:
         text=" ".join(chosen.best.quote.split()),
         sub=sub,
         quotes=tuple(quotes),
+        theme=chosen.best.passage.heading.rpartition(" › ")[2] if chosen.best.labelled else "",
         score=round(chosen.best.score, 4),
     )
 

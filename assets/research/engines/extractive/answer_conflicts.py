@@ -3,6 +3,7 @@
 The question says what both are about, so their other words may differ; `conflicts` compares sentences by their words.
 """
 
+import re
 from collections.abc import Sequence
 
 from assets.research.engines.extractive.conflict_words import CONTRASTS, RECURS, ROLE
@@ -17,11 +18,15 @@ from assets.research.engines.extractive.statements import (
     stated,
 )
 from assets.research.records import Conflict, Kind
-from assets.research.text.quantities import Date, Quantity
-from assets.research.text.words import SCALAR, WEAK
+from assets.research.text.quantities import Date, Quantity, named_after, quantities
+from assets.research.text.words import SCALAR, WEAK, term_of
 
 _COVERED, _INSIDE = 0.55, 0.5
+_LABELLED = 0.75
+"""Least cover of a labelled value, whose own words say nothing of what is asked."""
 MOST_ANSWERS = 24
+_GIVEN = re.compile(r"(?:\b(?:is|are|defaults?|to|value)|[:=])\s*$", re.IGNORECASE)
+"""What stands before a bare number that is a value: "the number of threads, by default 4"."""
 
 
 def answer_conflicts(matcher: Matcher, found: Sequence[Sentence]) -> list[Conflict]:
@@ -30,7 +35,7 @@ def answer_conflicts(matcher: Matcher, found: Sequence[Sentence]) -> list[Confli
         return []
     if sum(a.term not in WEAK and a.term not in SCALAR for a in matcher.asked) < 2:
         return []  # too little to say that two sentences are about one thing
-    fit = [one for one in found if one.all_named and one.typed and one.cover >= _COVERED and one.inside >= _INSIDE]
+    fit = [one for one in found if _answers_it(one)]
     read = [Statement(one) for one in fit[:MOST_ANSWERS]]
     conflicts = []
     for i, a in enumerate(read):
@@ -41,6 +46,12 @@ def answer_conflicts(matcher: Matcher, found: Sequence[Sentence]) -> list[Confli
                 kind = "entity" if matcher.sub.expects == "name" else matcher.sub.expects
                 conflicts.append(Conflict(kind=kind, first=a.quote(), second=b.quote(), detail=detail))
     return conflicts
+
+
+def _answers_it(one: Sentence) -> bool:
+    if not (one.all_named and one.typed and one.cover >= _COVERED):
+        return False
+    return one.inside >= _INSIDE or (one.labelled and one.cover >= _LABELLED)
 
 
 def _apart(a: Statement, b: Statement) -> bool:
@@ -64,7 +75,7 @@ def _numbers(matcher: Matcher, a: Statement, b: Statement) -> str | None:
     if a.years and b.years and not a.years & b.years:
         return None
     mine, theirs = _answers(matcher, a), _answers(matcher, b)
-    pairs = [(x, y) for x in mine for y in theirs if x.counts_as(y)]
+    pairs = [(x, y) for x in mine for y in theirs if x.counts_as(y) or (matcher.units and not (x.unit and y.unit))]
     if not pairs or any(agree(a, b, x, y) or stated(x, b) or stated(y, a) for x, y in pairs):
         return None
     return f"{pairs[0][0].shown} against {pairs[0][1].shown}"
@@ -73,11 +84,25 @@ def _numbers(matcher: Matcher, a: Statement, b: Statement) -> str | None:
 def _answers(matcher: Matcher, one: Statement) -> list[Quantity]:
     """The figures in clauses that speak of what is asked; in the unit that is asked for, if there is one."""
     known = {a.term for a in matcher.asked}
-    near = [
-        q for q in one.quantities if (one.clause(q.start, q.end) | {q.unit, q.head}) & known or len(one.quantities) == 1
-    ]
+    if versions := [q for q in quantities(one.text) if "." in q.shown and term_of(named_after(one.text, q)) in known]:
+        return versions
     wanted = matcher.units
-    return [q for q in near if not wanted or {q.unit.partition("/")[0], q.head} & wanted]
+    least = 1 if wanted else min(2, len(known - WEAK))  # a bare number needs more to be of what is asked
+    near = [
+        q
+        for q in one.quantities
+        if len((one.clause(q.start, q.end) | {q.unit, q.head}) & known - (set() if q.unit else WEAK))
+        >= (1 if q.unit else least)
+        or (len(one.quantities) == 1 and (q.unit or wanted or one.one.labelled))
+    ]
+    said = one.terms | (one.one.context if one.one.labelled else set())
+    return [
+        q
+        for q in near
+        if not wanted
+        or {q.unit.partition("/")[0], q.head} & wanted
+        or (not q.unit and said & wanted and _GIVEN.search(one.text[: q.start]))
+    ]
 
 
 def _dates(matcher: Matcher, a: Statement, b: Statement) -> str | None:

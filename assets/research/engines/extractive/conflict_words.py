@@ -220,7 +220,7 @@ FUNCTIONAL = re.compile(
     r"(?:located|based|situated|headquartered|headquarters|born|hosted|assembled|buried|moored) (?:\w+ )?(?:in|at|on)|"
     r"(?:architect|author|founder|leader|composer|builder|director|capital|owner|maintainer|chair\w*|ceo|manager|"
     r"designer|engineer|inventor|head|lead|captain|"
-    r"manufacturer|supplier|operator|default|keeper|curator|editor|mayor|successor|headquarters|"
+    r"manufacturer|supplier|operator|keeper|curator|editor|mayor|successor|headquarters|"
     r"contractor)\b.{0,30}?\b(?:was|is|were|are|:)|"
     r"(?:was|is) (?:the )?(?:\w+ ){0,2}(?:architect|author|founder|leader|composer|builder|engineer in charge|"
     r"director|capital|owner|maintainer|chair\w*|ceo|manager|designer|engineer|"

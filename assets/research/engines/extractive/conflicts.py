@@ -29,7 +29,7 @@ from assets.research.engines.extractive.statements import (
     stated,
 )
 from assets.research.records import Conflict
-from assets.research.text.words import WEAK, denied, term_of
+from assets.research.text.words import WEAK, denied, is_conditional, term_of
 from core.embedding import Embedder
 
 MOST_COMPARED = 100
@@ -235,7 +235,9 @@ class ConflictFinder:
             for start, term in denied(denying.text):
                 scope = denying.clause(start, start, PUNCTUATION) | {term}
                 said = other.terms - {t for scopes in others if term in scopes for t in scopes}
-                if term in said and self._part(scope, said | other.subject) >= _SCOPE:
+                enough = len((scope & said) - WEAK) >= 2
+                assumed = all(is_conditional(other.text, w.start) for w in other.one.own if w.term == term)
+                if term in said and enough and not assumed and self._part(scope, said | other.subject) >= _SCOPE:
                     return "negation", "one denies what the other says"
         return None
 

@@ -54,8 +54,8 @@ _CAUSE = re.compile(
     re.I,
 )
 _DEFINITION = re.compile(
-    r"^\W*(?:what (?:is|are|was)|who (?:is|was)|define|what does)\s+(?:an?\s+|the\s+)?(?P<x>[\w .'-]+?)(?:\s+mean|"
-    r"\s+stand for)?\W*$",
+    r"^\W*(?:(?:what (?:is|are|was)|who (?:is|was)|define)\s+(?:an?\s+|the\s+)?(?P<x>[\w .'-]+?)|"
+    r"what do(?:es)?\s+(?:an?\s+|the\s+)?(?P<y>[\w .'-]+?)\s+(?:mean|stand for))\W*$",
     re.I,
 )
 _OVERVIEW = re.compile(
@@ -67,11 +67,12 @@ _OVERVIEW = re.compile(
 _AMOUNT = re.compile(
     r"\bhow (?:many|much|long|far|fast|tall|old|big|large|heavy|high|deep|wide|often|expensive|hot|cold|frequently|"
     r"strong|quickly|soon)\b|"
-    r"\b(?:what|which)\b[^?]{0,40}?\b(?:percentage|number of|amount|price|cost|rate|speed|weight|length|height|depth|"
+    r"\b(?:what|which)\b(?!\s+(?:happen|do|did|cause|make|if)\w*\b)[^?]{0,40}?\b(?:percentage|number of|amount|"
+    r"price|cost|rate|speed|weight|length|height|depth|"
     r"capacity|size|duration|limit|period|"
     r"distance|temperature|population|budget|salary|age|area|width|range|throughput|latency|timeout|interval|output|"
     r"payload|share|fee|total|score|"
-    r"mass|volume|voltage|power|pressure)\b",
+    r"mass|volume|voltage|power|pressure|port|version)\b",
     re.IGNORECASE,
 )
 _DATE = re.compile(
@@ -168,8 +169,8 @@ def _kind(part: str) -> Kind:
     if (
         not _AMOUNT.search(part)
         and (match := _DEFINITION.match(part))
-        and len(match.group("x").split()) <= 4
-        and " of " not in match.group("x")
+        and len((x := match.group("x") or match.group("y")).split()) <= 4
+        and " of " not in x
     ):
         return Kind.DEFINITION
     if _OVERVIEW.search(part) or len(_content(part)) <= 1:

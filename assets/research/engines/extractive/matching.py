@@ -12,7 +12,7 @@ import numpy as np
 
 from assets.research.records import Kind, Passage, SubQuestion
 from assets.research.text.measures import DIMENSION, MEASURED
-from assets.research.text.quantities import Quantity, dates, names, quantities, unit_of
+from assets.research.text.quantities import Quantity, dates, named_after, names, quantities, unit_of
 from assets.research.text.sentences import sentences
 from assets.research.text.words import COMMON, SCALAR, WEAK, Word, term_of, words
 from core.embedding import Embedder
@@ -32,17 +32,21 @@ _TIME = re.compile(
     r"(?:the )?(?:beginning|end|middle) of|century)\b",
     re.IGNORECASE,
 )
+_LONG = 0.2
+"""What a sentence of 75 words or more loses: long ones have any words, and answer less directly."""
 _LEAST_RARITY = 0.12
 LEAST_WEIGHT = 0.2
 """Terms of a question that weigh more are its content; others say how it asks."""
 _CAUSES = re.compile(
     r"\b(?:because|due to|caus\w+|led to|leads to|resulted? (?:in|from)|owing to|thanks to|reasons?|therefore|in "
     r"order to|so that|"
-    r"after|to (?:avoid|prevent|reduce|save|make|allow|keep|stop|meet|protect|comply)|since|as a result|stems? from|"
+    r"if|after|to (?:avoid|prevent|reduce|save|make|allow|keep|stop|meet|protect|comply)|since|as a result|stems? from|"
     r"traced to|blamed|"
     r"attributed|triggered|motivat\w+|root cause|for fear|which meant|made it|thus|hence|so)\b",
     re.IGNORECASE,
 )
+_ASKS_WHY = re.compile(r"(?:^|› )why\b[^›]*$", re.IGNORECASE)
+"""A section that asks why gives reasons."""
 _CHANGES = re.compile(
     r"\b(?:rose|risen|rises?|fell|fallen|increas\w+|decreas\w+|grew|grown|chang\w+|replac\w+|introduc\w+|remov\w+|"
     r"renam\w+|moved?|"
@@ -81,6 +85,8 @@ class Sentence:
     named: bool = True
     all_named: bool = True
     """Whether it has every name of the question, also those that the whole corpus is about."""
+    labelled: bool = False
+    """Whether it is only a value with its label, as "Default: 30": what it is of stands in its section."""
     score: float = 0.0
     matched: dict[str, float] = field(default_factory=dict)
 
@@ -166,18 +172,26 @@ def split_passages(passages: Sequence[Passage]) -> list[Sentence]:
         before: list[Word] = []
         before_start = 0
         earlier: set[str] = set()
+        every: frozenset[str] = frozenset()
         for span in sentences(passage.text):
             text = passage.text[span.start : span.end]
             own = words(text)
             refers = bool(_REFERS.match(text))
             start = before_start if refers and before and span.end - before_start < 700 else span.start
             context = head | frozenset(w.term for w in before) | (earlier if refers else frozenset())
-            found.append(Sentence(passage, span.start, span.end, start, text, own, context))
+            if labelled := bool(_LABELLED.match(text)) and not passage.code:
+                every = every or frozenset(w.term for w in words(passage.text))
+                context |= every
+            found.append(Sentence(passage, span.start, span.end, start, text, own, context, labelled=labelled))
             before, before_start = own, span.start
             earlier.update(w.term for w in own if w.text[:1].isupper() and w.text.lower() not in COMMON)
     return found
 
 
+_LABELLED = re.compile(
+    r"^\W*(?:default|minimum|maximum|value|range|limit)s?(?: value)?(?:\W{0,3}[:=]| (?:is|to))\s*\S+(?:[ ]\S+){0,4}$",
+    re.IGNORECASE,
+)
 _REFERS = re.compile(
     r"^\W*(?:it|its|they|their|these|those|this|that|he|she|his|her|both|such|the (?:former|latter|same))\b", re.I
 )
@@ -237,6 +251,7 @@ class Matcher:
 
     def _score(self, one: Sentence, near: Mapping[str, Mapping[str, float]]) -> None:
         own = {w.term for w in one.own}
+        one.labelled = one.labelled and self.sub.kind in (Kind.FACT, Kind.OVERVIEW, Kind.COMPARISON)
         cover = inside = rest = 0.0
         units = _units(one.text) if self._measured else set()
         one.named, lacks_name = True, False
@@ -269,9 +284,10 @@ class Matcher:
         one.typed = self._is_typed(one)
         bonus = self._bonus(one)
         length = len(one.own)
-        brief = -0.1 if length < 4 else (-0.05 if length > 60 else 0.0)
-        code = -0.3 if one.text.count("\n") > 3 else 0.0
-        one.score = 0.75 * one.cover + 0.25 * one.inside + bonus + brief + code - (0.0 if one.typed else 0.25)
+        brief = -0.1 if length < 4 and not one.labelled else -_LONG * min(1.0, max(0, length - 25) / 50)
+        code = -0.3 if one.passage.code or one.text.count("\n") > 3 else 0.0
+        inside = one.cover if one.labelled else one.inside
+        one.score = 0.75 * one.cover + 0.25 * inside + bonus + brief + code - (0.0 if one.typed else 0.25)
 
     def _is_scope(self, a: Asked) -> bool:
         """Years between which something changed need not be in each sentence about it."""
@@ -279,7 +295,10 @@ class Matcher:
 
     def _is_typed(self, one: Sentence) -> bool:
         if self.sub.expects == "number":
-            return any(q.value not in self._values and self._counts(q) for q in quantities(one.quote))
+            return any(
+                q.value not in self._values and self._counts(q) and self._measures(one.quote, q)
+                for q in quantities(one.quote)
+            )
         if self.sub.expects == "date":
             if any(d.year not in self._years or d.month for d in dates(one.quote)) or _TIME.search(one.quote):
                 return True
@@ -287,8 +306,13 @@ class Matcher:
         if self.sub.expects == "name":
             return any(term_of(n.split()[-1]) not in self._known for n in names(f"x {one.text}"))
         if self.sub.kind is Kind.CAUSE:
-            return bool(_CAUSES.search(one.quote))
+            return bool(_CAUSES.search(one.quote) or _ASKS_WHY.search(one.passage.heading))
         return True
+
+    def _measures(self, text: str, q: Quantity) -> bool:
+        """Whether a figure is not only a part of a name, unless the question has that name: "which Python version"."""
+        name = named_after(text, q)
+        return not name or term_of(name) in self._known
 
     def _counts(self, q: Quantity) -> bool:
         """Whether a figure is of what is counted or measured, as far as its unit says."""
@@ -318,8 +342,8 @@ class Matcher:
         )
         if match is None:
             return 0.0
-        head = {w.term for w in words(match.group(1))}
-        return 0.25 if self._known & head else 0.0
+        head = {w.term for w in words(match.group(1)) if w.text.lower() not in COMMON}
+        return 0.25 * len(self._known & head) / len(head) if head else 0.0
 
 
 def same_root(a: str, b: str) -> bool:

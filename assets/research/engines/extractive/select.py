@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from assets.research.engines.extractive.matching import Sentence
 from assets.research.records import Kind
 from assets.research.text.quantities import dates, quantities
-from assets.research.text.words import COMMON, is_negated, term_of
+from assets.research.text.words import COMMON, is_negated
 
 _SAME = 0.8
 """Least overlap of the terms of two sentences that say the same, if their figures, dates and denials are equal."""
@@ -110,16 +110,3 @@ def _when(one: Sentence) -> tuple[int, int, int]:
         if found := [d for d in dates(text) if d.year]:
             return found[0].year, found[0].month, found[0].day
     return 9999, 0, 0
-
-
-def label(groups: Sequence[Group], rarity: Mapping[str, float]) -> str:
-    """What several sentences have in common: their shared rarest words."""
-    counts: dict[str, int] = {}
-    surface: dict[str, str] = {}
-    for g in groups:
-        for term in g.terms:
-            counts[term] = counts.get(term, 0) + 1
-        for w in g.best.own:
-            surface.setdefault(w.term, w.text.lower() if not w.text[1:].isupper() else w.text)
-    best = sorted(counts, key=lambda t: (-counts[t] * rarity.get(term_of(t), 0.8), t))
-    return ", ".join(surface[t] for t in best[:3] if t in surface and not t.isdigit())

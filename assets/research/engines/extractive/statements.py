@@ -19,10 +19,12 @@ from assets.research.engines.extractive.conflict_words import (
 )
 from assets.research.engines.extractive.matching import Sentence
 from assets.research.records import Quote
-from assets.research.text.quantities import Date, Quantity, dates, names, quantities
+from assets.research.text.quantities import Date, Quantity, dates, named_after, names, quantities
 from assets.research.text.words import COMMON, WEAK, is_negated, term_of, words
 
 NEAR_WORDS = 6
+_HABIT = re.compile(r"\b(?:is|are|be|being)\s+(?:\w+ly\s+)?$", re.IGNORECASE)
+"""What happens again and again can be by several: "it is restarted by"."""
 
 
 @dataclass(eq=False)
@@ -40,7 +42,11 @@ class Statement:
     @cached_property
     def quantities(self) -> list[Quantity]:
         labels = [match.span(2) for match in LABEL.finditer(self.text)]
-        return [q for q in quantities(self.text) if not any(a <= q.start < b for a, b in labels)]
+        return [
+            q
+            for q in quantities(self.text)
+            if not any(a <= q.start < b for a, b in labels) and not named_after(self.text, q)
+        ]
 
     @cached_property
     def dates(self) -> tuple[Date, ...]:
@@ -170,8 +176,10 @@ def roles(text: str) -> list[tuple[set[str], str]]:
     """Words of a role that only one can have, with the name that stands beside them: (designed by, Lena Voss)."""
     found = []
     for match in FUNCTIONAL.finditer(text):
+        if match.group().endswith(" by") and _HABIT.search(text[: match.start()]):
+            continue
         after = names(f"x {text[match.end() : match.end() + 60]}")
-        before = names(text[max(0, match.start() - 60) : match.start()])
+        before = names(text[max(0, match.start() - 60) : match.start()].partition(" ")[2])
         begins = [
             n for n in after if text[match.end() : match.end() + 60].lstrip(" ,:").removeprefix("the ").startswith(n)
         ]
@@ -228,9 +236,10 @@ def stated(quantity: Quantity, other: Statement) -> bool:
 
 
 def side_by_side(a: Sentence, b: Sentence) -> bool:
-    """Sentences of one section do not contradict each other: they speak of several things, as rows of tables do."""
+    """Sentences of one document do not contradict each other: they speak of several things, as rows of tables and
+    the sections of a reference do."""
     p, q = a.passage, b.passage
-    return p.hash == q.hash or a.text == b.text or (p.address == q.address and p.heading == q.heading)
+    return p.hash == q.hash or a.text == b.text or p.address == q.address
 
 
 def other_rows(a: str, b: str) -> bool:
