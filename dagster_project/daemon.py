@@ -1,4 +1,4 @@
-"""The Dagster daemon with a shorter sensor loop.
+"""The Dagster daemon with a shorter sensor loop, which tells its supervisor that each of its loops goes on.
 
 A long-polling sensor sees an event immediately only during a tick, and the stock daemon leaves up to five seconds
 between two ticks. Nothing else is changed.
@@ -10,9 +10,10 @@ SENSOR_LOOP_SECONDS = 0.5
 
 
 def main() -> None:
+    from core.heartbeats import heartbeat
     from dagster_project.warm.dagster_internals import run_daemon
 
-    run_daemon(sys.argv[1], SENSOR_LOOP_SECONDS)
+    run_daemon(sys.argv[1], SENSOR_LOOP_SECONDS, heartbeat())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,11 @@ connections to PostgreSQL; Dagster has no public API for any of it. After an upg
 runs use Dagster's own launcher and daemon.
 """
 
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 from dagster import DagsterInstance, DagsterRun, JobDefinition
 from dagster._core.instance import InstanceRef
@@ -16,6 +20,7 @@ from dagster._daemon import sensor as _sensor_daemon
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value, serialize_value
 from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
 
+from core.heartbeats import Rounds
 from dagster_project.warm.dagster_storage import pool_connections
 
 __all__ = [
@@ -44,6 +49,8 @@ PRELOADED = (
     "dagster_postgres.storage",
 )
 """Modules of Dagster that a run imports late; the warm process imports them before it forks."""
+WAIT_SECONDS = 5.0
+"""A daemon's loop that waits for its next turn says so as often."""
 
 
 def serialised_instance(instance: DagsterInstance) -> str:
@@ -88,10 +95,11 @@ def store_run(instance: DagsterInstance, job: JobDefinition) -> DagsterRun:
     return instance.create_run_for_job(job_def=job, job_code_origin=reconstructable(job).get_python_origin())
 
 
-def run_daemon(workspace: str, sensor_loop_seconds: float) -> None:
-    """Runs Dagster's daemon on a workspace file until it is interrupted, with a shorter loop for sensors."""
+def run_daemon(workspace: str, sensor_loop_seconds: float, beat: Callable[[], None]) -> None:
+    """Runs Dagster's daemon on a workspace file until it is interrupted, with a shorter loop for sensors. Calls `beat`
+    whenever each of its loops has gone on, or waits for its next turn."""
     from dagster._core.workspace.load_target import WorkspaceFileTarget
-    from dagster._daemon.controller import daemon_controller_from_instance
+    from dagster._daemon.controller import create_daemons_from_instance, daemon_controller_from_instance
 
     shorten_sensor_loop(sensor_loop_seconds)
     pool_connections()
@@ -101,12 +109,52 @@ def run_daemon(workspace: str, sensor_loop_seconds: float) -> None:
             capture_interrupts(),
             DagsterInstance.get() as instance,
             daemon_controller_from_instance(
-                instance, WorkspaceFileTarget([workspace]), log_level="warning", log_format="json"
+                instance,
+                WorkspaceFileTarget([workspace]),
+                gen_daemons=lambda instance: beating(create_daemons_from_instance(instance), beat),
+                log_level="warning",
+                log_format="json",
             ) as controller,
         ):
             controller.check_daemon_loop()
     except KeyboardInterrupt:
         return
+
+
+def beating(daemons: Sequence[Any], beat: Callable[[], None]) -> Sequence[Any]:
+    """The same daemons, whose loops tell when they go on. Raises `LookupError` if one has no such loop."""
+    rounds = Rounds({daemon.daemon_type() for daemon in daemons}, beat)
+    for daemon in daemons:
+        if not callable(getattr(daemon, "core_loop", None)):
+            raise LookupError(f"the daemon {daemon.daemon_type()} has no core_loop")
+        daemon.core_loop = _telling(daemon.core_loop, daemon.daemon_type(), rounds)
+    return daemons
+
+
+def _telling(loop: Callable[..., Iterator[Any]], name: str, rounds: Rounds) -> Callable[..., Iterator[Any]]:
+    def core_loop(context: Any, shutdown: threading.Event) -> Iterator[Any]:
+        for step in loop(context, _Turns(shutdown, lambda: rounds.goes_on(name))):
+            rounds.goes_on(name)
+            yield step
+
+    return core_loop
+
+
+class _Turns:
+    """The event that ends a daemon's loop, and by which it waits for its next turn, for up to a minute: it tells
+    meanwhile that it waits."""
+
+    def __init__(self, ended: threading.Event, waits: Callable[[], None]) -> None:
+        self._ended, self._waits = ended, waits
+
+    def is_set(self) -> bool:
+        return self._ended.is_set()
+
+    def wait(self, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0 and not self._ended.wait(min(left, WAIT_SECONDS)):
+            self._waits()
+        return self._ended.is_set()
 
 
 def shorten_sensor_loop(seconds: float) -> None:
