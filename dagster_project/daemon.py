@@ -1,7 +1,5 @@
-"""The Dagster daemon with a shorter sensor loop, which tells its supervisor that each of its loops goes on.
-
-A long-polling sensor sees an event immediately only during a tick, and the stock daemon leaves up to five seconds
-between two ticks. Nothing else is changed.
+"""The Dagster daemon with a loop for sensors that waits for their ticks, which tells its supervisor that each of its
+loops goes on (`dagster_project.warm.turns`). Nothing else is changed.
 """
 
 import sys

@@ -6,11 +6,8 @@ connections to PostgreSQL; Dagster has no public API for any of it. After an upg
 runs use Dagster's own launcher and daemon.
 """
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
 
 from dagster import DagsterInstance, DagsterRun, JobDefinition
 from dagster._core.instance import InstanceRef
@@ -20,8 +17,8 @@ from dagster._daemon import sensor as _sensor_daemon
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value, serialize_value
 from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
 
-from core.heartbeats import Rounds
 from dagster_project.warm.dagster_storage import pool_connections
+from dagster_project.warm.turns import paced
 
 __all__ = [
     "PRELOADED",
@@ -49,8 +46,8 @@ PRELOADED = (
     "dagster_postgres.storage",
 )
 """Modules of Dagster that a run imports late; the warm process imports them before it forks."""
-WAIT_SECONDS = 5.0
-"""A daemon's loop that waits for its next turn says so as often."""
+IDLE_LOOP_SECONDS = 2.5
+"""Each turn of the loop for sensors reads the state of all of them, so that it turns seldom while no tick ends."""
 
 
 def serialised_instance(instance: DagsterInstance) -> str:
@@ -96,12 +93,12 @@ def store_run(instance: DagsterInstance, job: JobDefinition) -> DagsterRun:
 
 
 def run_daemon(workspace: str, sensor_loop_seconds: float, beat: Callable[[], None]) -> None:
-    """Runs Dagster's daemon on a workspace file until it is interrupted, with a shorter loop for sensors. Calls `beat`
-    whenever each of its loops has gone on, or waits for its next turn."""
+    """Runs Dagster's daemon on a workspace file until it is interrupted. After a tick that ended early, its loop for
+    sensors takes `sensor_loop_seconds`. Calls `beat` whenever each of its loops has gone on or waits for its turn."""
     from dagster._core.workspace.load_target import WorkspaceFileTarget
     from dagster._daemon.controller import create_daemons_from_instance, daemon_controller_from_instance
 
-    shorten_sensor_loop(sensor_loop_seconds)
+    shorten_sensor_loop(IDLE_LOOP_SECONDS)
     pool_connections()
     setup_interrupt_handlers()
     try:
@@ -111,7 +108,7 @@ def run_daemon(workspace: str, sensor_loop_seconds: float, beat: Callable[[], No
             daemon_controller_from_instance(
                 instance,
                 WorkspaceFileTarget([workspace]),
-                gen_daemons=lambda instance: beating(create_daemons_from_instance(instance), beat),
+                gen_daemons=lambda instance: paced(create_daemons_from_instance(instance), beat, sensor_loop_seconds),
                 log_level="warning",
                 log_format="json",
             ) as controller,
@@ -119,42 +116,6 @@ def run_daemon(workspace: str, sensor_loop_seconds: float, beat: Callable[[], No
             controller.check_daemon_loop()
     except KeyboardInterrupt:
         return
-
-
-def beating(daemons: Sequence[Any], beat: Callable[[], None]) -> Sequence[Any]:
-    """The same daemons, whose loops tell when they go on. Raises `LookupError` if one has no such loop."""
-    rounds = Rounds({daemon.daemon_type() for daemon in daemons}, beat)
-    for daemon in daemons:
-        if not callable(getattr(daemon, "core_loop", None)):
-            raise LookupError(f"the daemon {daemon.daemon_type()} has no core_loop")
-        daemon.core_loop = _telling(daemon.core_loop, daemon.daemon_type(), rounds)
-    return daemons
-
-
-def _telling(loop: Callable[..., Iterator[Any]], name: str, rounds: Rounds) -> Callable[..., Iterator[Any]]:
-    def core_loop(context: Any, shutdown: threading.Event) -> Iterator[Any]:
-        for step in loop(context, _Turns(shutdown, lambda: rounds.goes_on(name))):
-            rounds.goes_on(name)
-            yield step
-
-    return core_loop
-
-
-class _Turns:
-    """The event that ends a daemon's loop, and by which it waits for its next turn, for up to a minute: it tells
-    meanwhile that it waits."""
-
-    def __init__(self, ended: threading.Event, waits: Callable[[], None]) -> None:
-        self._ended, self._waits = ended, waits
-
-    def is_set(self) -> bool:
-        return self._ended.is_set()
-
-    def wait(self, timeout: float) -> bool:
-        deadline = time.monotonic() + timeout
-        while (left := deadline - time.monotonic()) > 0 and not self._ended.wait(min(left, WAIT_SECONDS)):
-            self._waits()
-        return self._ended.is_set()
 
 
 def shorten_sensor_loop(seconds: float) -> None:

@@ -16,7 +16,7 @@ from dagster_project import hearings
 from dagster_project.hangs import ASK_SECONDS, BEGIN_SECONDS, Activity, Hearing, Silence, activity, beats
 from dagster_project.hearings import Hearings
 from dagster_project.parts import Child, PartState
-from dagster_project.warm.dagster_internals import beating
+from dagster_project.warm.turns import paced
 
 IDLE, COMPUTES, DISK, STOPPED = "idle", "computes", "disk", "stopped"
 
@@ -183,7 +183,7 @@ def test_a_daemon_that_waits_for_its_turn_goes_on_and_one_whose_loop_is_stuck_do
             yield None
 
     beaten: list[int] = []
-    first, second = beating([Daemon("a"), Daemon("b")], lambda: beaten.append(1))
+    first, second = paced([Daemon("a"), Daemon("b")], lambda: beaten.append(1), 0.5)
     loops = [one.core_loop(None, threading.Event()) for one in (first, second)]
     next(loops[0])
     next(loops[0])
@@ -193,7 +193,7 @@ def test_a_daemon_that_waits_for_its_turn_goes_on_and_one_whose_loop_is_stuck_do
     next(loops[1])
     assert len(beaten) == 1
     with pytest.raises(LookupError, match="no core_loop"):
-        beating([type("Other", (), {"daemon_type": lambda self: "c"})()], lambda: None)
+        paced([type("Other", (), {"daemon_type": lambda self: "c"})()], lambda: None, 0.5)
 
 
 def test_the_weights_grow_with_what_is_known() -> None:
