@@ -32,6 +32,11 @@ class Daemon:
             yield None
 
 
+def turn(loop: Iterator[None], turned: threading.Event) -> None:
+    next(loop)
+    turned.set()
+
+
 def test_a_turn_comes_when_a_tick_ends_and_not_before() -> None:
     tick, shutdown = threading.Event(), threading.Event()
     with ThreadPoolExecutor(1) as executor:
@@ -39,7 +44,7 @@ def test_a_turn_comes_when_a_tick_ends_and_not_before() -> None:
         loop = daemon.core_loop(None, shutdown)
         next(loop)
         turned = threading.Event()
-        waiting = threading.Thread(target=lambda: (next(loop), turned.set()))
+        waiting = threading.Thread(target=turn, args=(loop, turned))
         waiting.start()
         assert not turned.wait(0.5), "the tick goes on"
         tick.set()
@@ -62,7 +67,7 @@ def test_ticks_of_sensors_that_do_not_long_poll_end_no_wait() -> None:
         loop = daemon.core_loop(None, shutdown)
         next(loop)
         turned = threading.Event()
-        waiting = threading.Thread(target=lambda: (next(loop), turned.set()))
+        waiting = threading.Thread(target=turn, args=(loop, turned))
         waiting.start()
         assert not turned.wait(0.5)
         shutdown.set()
