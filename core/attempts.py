@@ -357,6 +357,16 @@ def lapsed(database: Database, *, unclaimed_seconds: float, limit: int) -> list[
     return [Lapsed(*row) for row in rows]
 
 
+def holders(database: Database, limit: int) -> list[str]:
+    """The runs that hold a lease now, at most `limit` of them."""
+    with database.system() as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT holder FROM attempts WHERE ended_at IS NULL AND lease_until > clock_timestamp() LIMIT %s",
+            (limit,),
+        ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
 def free_holder(database: Database, holder: str) -> int:
     """Ends every lease of a run that has ended, and returns how many there were."""
     with database.system() as connection:

@@ -58,6 +58,7 @@ def look(home: Path, *, database: bool) -> Iterator[Check]:
     """Checks in the order in which they matter; nothing follows a folder that cannot be written to. Creates the
     folder."""
     running = (home / "postgres" / "postmaster.pid").exists()
+    detail = f"{home} can be written to"
     try:
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home, prefix=".penstock-") as file:
@@ -69,7 +70,8 @@ def look(home: Path, *, database: bool) -> Iterator[Check]:
         if not running:  # one that runs still answers
             yield Check("home", f"there is no room left in the home folder {home}. Free some space, or {ELSEWHERE}")
             return
-    yield Check("home", None, f"{home} can be written to")
+        detail = f"{home} could be written to if its disk had room"
+    yield Check("home", None, detail)
     yield _space(home, database=database, running=running)
     if not database:
         return

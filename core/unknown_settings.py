@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from core.secret_files import SUFFIX
 from core.settings import PREFIX, Settings, secret_names
 
-OTHERS = frozenset({"CONFIG", "INSPECT_PYTHON", "GIT_USERNAME", "GIT_PASSWORD", "TOKEN", "WARM_STATE"})
+OTHERS = frozenset({"CONFIG", "INSPECT_PYTHON", "GIT_USERNAME", "GIT_PASSWORD", "HEARTBEAT", "TOKEN", "WARM_STATE"})
 """What is read from the environment besides settings, without the prefix."""
 _OURS = ("TEST_", "BENCH_", "SOAK_")
 """Begin the names of variables of our own tests and measurements."""

@@ -1,4 +1,4 @@
-"""The processes of a platform: their command lines, and how each says that it is ready."""
+"""The processes of a platform: their command lines, and how each says that it is ready and that it is alive."""
 
 import sys
 import urllib.error
@@ -37,13 +37,15 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
              "--max-workers", str(CODE_SERVER_THREADS)],
             lambda: listening(code),
             DAGSTER_GRACE,
+            heartbeat=None if stock else run / "code-server.beat",
             forks=True,
         ),
     ]  # fmt: skip
     if settings.event_log == "kafka":
-        found.append(Child("relay", [python, "-m", "core.eventlog.relay"], lambda: True))
+        relay = [python, "-m", "core.eventlog.relay"]
+        found.append(Child("relay", relay, lambda: True, heartbeat=run / "relay.beat"))
     if settings.objects_wanted.exists():
-        found.append(object_node())
+        found.append(object_node(settings))
     if settings.model_proxy_file.is_file():
         proxy = f"http://{settings.model_proxy_host}:{settings.model_proxy_port}/healthz"
         known = settings.model_proxy_port != 0
@@ -62,11 +64,14 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
                 "warm",
                 [python, "-m", "dagster_project.warm.process", str(socket_path)],
                 lambda: listening(socket_path),
+                heartbeat=run / "warm.beat",
                 forks=True,
             )
         )
     daemon = ["dagster._daemon", "run", "-w"] if stock else ["dagster_project.daemon"]
-    found.append(Child("daemon", [python, "-m", *daemon, str(workspace)], lambda: True, DAGSTER_GRACE, forks=True))
+    beat = None if stock else run / "daemon.beat"
+    command = [python, "-m", *daemon, str(workspace)]
+    found.append(Child("daemon", command, lambda: True, DAGSTER_GRACE, heartbeat=beat, forks=True))
     if dagster is not None:
         host, port = dagster
         found.append(
@@ -83,9 +88,10 @@ def children(settings: Settings, gateway: str, dagster: tuple[str, int] | None) 
     return found
 
 
-def object_node() -> Child:
+def object_node(settings: Settings) -> Child:
     """The process that runs durable objects; started once somebody has called one."""
-    return Child("object-node", [sys.executable, "-m", "penstock", "object", "node"], lambda: True, grace=25.0)
+    command, beat = [sys.executable, "-m", "penstock", "object", "node"], settings.run_folder / "object-node.beat"
+    return Child("object-node", command, lambda: True, grace=25.0, heartbeat=beat)
 
 
 def answers(url: str) -> bool:

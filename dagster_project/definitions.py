@@ -28,7 +28,7 @@ from dagster_project.runtime import worker_platform
 from sensors.changes import change_sensor
 from sensors.migrations import migration_request_sensor, migration_sensor
 from sensors.objects import object_event_sensor, object_type_sensor
-from sensors.publications import failed_run_sensor, publication_sensor
+from sensors.publications import publication_sensor
 from sensors.stale import stale_source_sensor
 from sensors.sweeps import sweep_sensor
 from sensors.tasks import reconciler, task_sensor
@@ -93,7 +93,6 @@ defs = Definitions(
         sweep_sensor,
         reconciler,
         publication_sensor,
-        failed_run_sensor,
         migration_sensor,
         migration_request_sensor,
         evals.eval_candidate_sensor,

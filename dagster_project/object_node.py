@@ -4,14 +4,17 @@ import asyncio
 import logging
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from core.database import Database
+from core.heartbeats import heartbeat
 from core.settings import Settings
 from objects.custom.opened import TeamCode
 from objects.node import NodeSettings, ObjectNode, ThreadedNode
 from objects.outside import World
+
+BEAT_SECONDS = 5.0
 
 
 def node_settings(settings: Settings) -> NodeSettings:
@@ -46,7 +49,9 @@ async def _serve(settings: Settings, url: str) -> None:
         loop.add_signal_handler(number, ended.set)
     logger = logging.getLogger("objects")
     node = ObjectNode(url, node_settings(settings), custom=TeamCode(settings.sandbox), outside=partial(World, settings))
+    beat = heartbeat()
     while not ended.is_set():
+        beat()
         try:
             await node.start()
             break
@@ -56,7 +61,10 @@ async def _serve(settings: Settings, url: str) -> None:
     duties = Duties(node)
     duties.start()
     logger.info("node %s listens on %s", node.id, node.address)
-    await ended.wait()
+    while not ended.is_set():
+        beat()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), BEAT_SECONDS)
     logger.info("draining")
     await duties.stop()
 

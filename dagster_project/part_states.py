@@ -9,11 +9,10 @@ import psycopg
 
 from core.database import embedded
 from core.settings import Settings
-from dagster_project import records
+from dagster_project import hangs, records
 from dagster_project.command_lines import answers
 from dagster_project.parts import PartState
 
-MUTE = "not answering"
 LEFT = "left over"
 ENDED = "ended"
 
@@ -85,10 +84,12 @@ def _shown(one: records.PartRecord, settings: Settings, running: dict[str, objec
     state, detail = one.state, one.detail
     if state == PartState.UP and not one.runs:
         state = ENDED
+    elif one.process and (does := hangs.activity(one.process.pid)) and does.stopped:
+        state, detail = PartState.MUTE, f"{hangs.Silence.STOPPED.value}; it is started again if it stays so"
     elif state == PartState.UP and one.name == "gateway" and running and not answers(f"{running['gateway']}/healthz"):
-        state = MUTE
+        state = PartState.MUTE
     elif state == PartState.UP and one.name == "database" and (problem := database_problem(str(running["database"]))):
-        state, detail = MUTE, problem
+        state, detail = PartState.MUTE, problem
     pid = one.process.pid if one.runs and one.process else None
     return Shown(one.name, state, pid, records.seconds_since(one.since) if pid else None, one.restarts, detail)
 

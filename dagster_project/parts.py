@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from core.database.embedded import EmbeddedServer
+from dagster_project import hangs
 from dagster_project.forked import Forked
 
 MAX_RESTART_DELAY = 30.0
@@ -21,9 +22,6 @@ STEADY_SECONDS = 60.0
 """A part that has run for so long is restarted soon when it ends."""
 FAILING = 4
 """A part that has ended so often, with no steady time between, is said to fail."""
-ASK_SECONDS = 15.0
-MOST_UNANSWERED = 6
-"""A part that does not answer so often in a row hangs, and is ended. A busy machine is slow, but not for so long."""
 TRUSTED_SECONDS = 10.0
 """A failing part counts as up only after so long."""
 
@@ -35,6 +33,8 @@ class StartFailed(RuntimeError):
 class PartState(StrEnum):
     STARTING = "starting"
     UP = "up"
+    MUTE = "not answering"
+    """It runs and has answered before; it is ended and started again if it stays so."""
     RESTARTING = "restarting"
     """It has ended, and is started again after a delay."""
     FAILING = "failing"
@@ -54,9 +54,7 @@ class Restarts:
     """When it started, in seconds since the epoch."""
     answered: bool = False
     """Whether it has answered since its start."""
-    asked_at: float = 0.0
-    unanswered: int = 0
-    """How often in a row it has not answered when it was asked whether it is alive."""
+    hearing: hangs.Hearing = field(default_factory=hangs.Hearing)
 
     def steady(self, now: float) -> None:
         if now - self.started_at > STEADY_SECONDS:
@@ -76,13 +74,13 @@ class Restarts:
 
     def started(self, now: float) -> None:
         self.restart_at, self.started_at, self.answered = 0.0, now, False
-        self.asked_at, self.unanswered = now, 0
+        self.hearing = hangs.Hearing(asked_at=now)
         self.starts, self.since = self.starts + 1, time.time()
 
     def state(self, now: float, ended: bool) -> PartState:
         failing = self.failures >= FAILING
         if self.answered and not ended and (not failing or now - self.started_at > TRUSTED_SECONDS):
-            return PartState.UP
+            return PartState.MUTE if self.hearing.detail() else PartState.UP
         if failing:
             return PartState.FAILING
         return PartState.RESTARTING if ended else PartState.STARTING
@@ -91,31 +89,38 @@ class Restarts:
 @dataclass
 class Child:
     """One process of the platform. `ready` says whether it answers, `grace` how many seconds it may take to stop.
-    `alive` is asked again and again while it runs; None for a part of which only its end can be seen."""
+    `alive` is asked again and again while it runs; None for a part of which only is seen that it has ended or was
+    stopped. `heartbeat` is the file that it touches while it works (`core.heartbeats`)."""
 
     name: str
     argv: list[str]
     ready: Callable[[], bool]
     grace: float = 10.0
     alive: Callable[[], bool] | None = None
+    heartbeat: Path | None = None
     forks: bool = False
     """Whether it needs what the supervisor imports for several, and may begin as a fork of it."""
     process: subprocess.Popen[bytes] | Forked | None = None
     restarts: Restarts = field(default_factory=Restarts)
+
+    def __post_init__(self) -> None:
+        if self.heartbeat is not None and self.alive is None:
+            self.alive = hangs.beats(self.heartbeat)
 
     @property
     def pid(self) -> int | None:
         """None before the first start."""
         return self.process.pid if self.process else None
 
-    def hangs(self, now: float) -> bool:
-        """Asks it from time to time; whether it has been silent for so long that it must be ended."""
-        restarts = self.restarts
-        if self.alive is None or not restarts.answered or now - restarts.asked_at < ASK_SECONDS:
-            return False
-        restarts.asked_at = now
-        restarts.unanswered = 0 if self.alive() else restarts.unanswered + 1
-        return restarts.unanswered >= MOST_UNANSWERED
+    def answers(self, now: float) -> bool:
+        """Whether it is alive. One that is just starting need not answer yet."""
+        if not self.restarts.answered:
+            return now - self.restarts.started_at < hangs.BEGIN_SECONDS
+        return self.alive is None or self.alive()
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
 
     def ended(self) -> str | None:
         """How it ended, in words; None while it runs."""
@@ -141,8 +146,17 @@ class EmbeddedDatabase:
     def pid(self) -> int:
         return self.server.pid
 
-    def hangs(self, _now: float) -> bool:
-        return False  # it sees to its own processes
+    def answers(self, _now: float) -> bool:
+        return self.server.answers()
+
+    def kill(self) -> None:
+        self.server.kill()
+
+    def go_on(self) -> None:
+        """Lets a server that a signal has stopped hear that it is to end."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self.server.alive():
+                os.kill(self.server.pid, signal.SIGCONT)
 
     def ready(self) -> bool:
         return True  # a start returns when it answers

@@ -2,6 +2,8 @@
 
 import socket
 
+from dagster_project.parts import StartFailed
+
 
 def free_port(host: str) -> int:
     """A port that is free now. Another process may take it before the caller does."""
@@ -19,3 +21,16 @@ def taken(host: str, port: int) -> bool:
         except OSError:
             return True
     return False
+
+
+def chosen_port(name: str, host: str, port: int) -> int:
+    """The port that a part gets: a free one for 0. Raises `StartFailed` if another program uses it."""
+    if port == 0:
+        return free_port(host)
+    if taken(host, port):
+        option = "--port" if name == "gateway" else f"--{name}-port"
+        raise StartFailed(
+            f"port {port} on {host} is in use: stop the program that uses it, or give another to {option} or "
+            f"PENSTOCK_{name.upper()}_PORT (0 selects a free one)"
+        )
+    return port

@@ -14,9 +14,11 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 
 from core.database.embedded import DatabaseNotStarted
+from core.heartbeats import VARIABLE
 from core.processes import ProcessName, ends_with_parent
 from dagster_project import command_lines, dagster_tables, forked, instance, records
 from dagster_project.dagster_tables import USES_DAGSTER_STORAGE
+from dagster_project.hearings import Hearings
 from dagster_project.parts import (
     FAILING,
     Child,
@@ -27,7 +29,7 @@ from dagster_project.parts import (
     adopted,
     end_adopted,
 )
-from dagster_project.ports import free_port, taken
+from dagster_project.ports import chosen_port
 from dagster_project.records import PartRecord, PlatformRecord
 from dagster_project.runtime import Runtime
 from dagster_project.warm import self_check
@@ -61,9 +63,10 @@ class Supervisor:
         self._say = on_event
         self._stop = threading.Event()
         self._waiting = Waiting()
+        self._hearings = Hearings(runtime.database_url, on_event)
         self._since = time.time()
         self._ports = {
-            name: self._port(name, host, port)
+            name: chosen_port(name, host, port)
             for name, host, port in (
                 ("gateway", self.settings.gateway_host, self.settings.gateway_port),
                 ("dagster", self.settings.dagster_host, self.settings.dagster_port),
@@ -80,17 +83,6 @@ class Supervisor:
         if self.database:
             self.database.restarts.started(time.monotonic())
             self.database.restarts.answered = True
-
-    def _port(self, name: str, host: str, port: int) -> int:
-        if port == 0:
-            return free_port(host)
-        if taken(host, port):
-            option = "--port" if name == "gateway" else f"--{name}-port"
-            raise StartFailed(
-                f"port {port} on {host} is in use: stop the program that uses it, or give another to {option} or "
-                f"PENSTOCK_{name.upper()}_PORT (0 selects a free one)"
-            )
-        return port
 
     @property
     def gateway_url(self) -> str:
@@ -185,7 +177,8 @@ class Supervisor:
         process = ProcessName.of(part.pid) if part.pid and ended is None else None
         state = restarts.state(now, ended is not None)
         repeated = max(0, restarts.starts - 1)
-        return PartRecord(part.name, process, state, restarts.since, repeated, ended or "")
+        detail = ended or restarts.hearing.detail()
+        return PartRecord(part.name, process, state, restarts.since, repeated, detail)
 
     def _check_launcher(self) -> None:
         """Falls back to Dagster's own launcher if the warm one does not work with the installed Dagster."""
@@ -209,15 +202,16 @@ class Supervisor:
             log.replace(log.with_suffix(".log.1"))
         # The kernel means the starting thread when it says parent, and only the first thread lives as long as we do.
         dies = threading.current_thread() is threading.main_thread()
+        environment = {**self.environment(), **({VARIABLE: str(child.heartbeat)} if child.heartbeat else {})}
         with log.open("ab") as output:
             if child.forks and self._imported and forked.alone():
                 module, arguments = child.argv[2], child.argv[3:]
-                child.process = forked.start(child.name, module, arguments, self.environment(), output.fileno())
+                child.process = forked.start(child.name, module, arguments, environment, output.fileno())
             else:
                 child.process = subprocess.Popen(
                     child.argv,
                     cwd=ROOT,
-                    env=dict(self.environment()),
+                    env=environment,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
@@ -257,6 +251,7 @@ class Supervisor:
             self._add_wanted()
             now = time.monotonic()
             started = [self._tend(part, now) for part in self._parts()]
+            self._hearings.hold(self._parts(), now)
             if any(started):
                 self._write_state()
             self._record()
@@ -267,7 +262,7 @@ class Supervisor:
     def _add_wanted(self) -> None:
         """Starts the node of durable objects when the first one is called."""
         if self.settings.objects_wanted.exists() and all(child.name != "object-node" for child in self.children):
-            self.children.append(command_lines.object_node())
+            self.children.append(command_lines.object_node(self.settings))
             self._spawn(self.children[-1])
             self._write_state()
 
@@ -275,14 +270,12 @@ class Supervisor:
         """Whether it has started the part again."""
         restarts, ended = part.restarts, part.ended()
         if ended is None:
-            restarts.steady(now)
+            if not restarts.hearing.silences:
+                restarts.steady(now)
             if not restarts.answered and part.ready():
                 restarts.answered = True
                 again = " again" if restarts.starts > 1 else ""
                 self._say(f"{part.name} is up{again} ({now - restarts.started_at:.1f} s)")
-            if part.hangs(now) and isinstance(part, Child):
-                self._say(f"{part.name} has not answered {restarts.unanswered} times in a row: it is ended")
-                _signal(part, signal.SIGKILL)
         elif not restarts.restart_at:
             self._plan_restart(part, f"{part.name} {ended}; restarting", now)
         elif now >= restarts.restart_at:
@@ -318,6 +311,9 @@ class Supervisor:
         alive = [c for c in reversed(self.children) if c.process is not None and c.process.poll() is None]
         for child in alive:
             _signal(child, signal.SIGTERM)
+            _signal(child, signal.SIGCONT)  # one that is stopped gets no other
+        if self.database is not None:
+            self.database.go_on()
         began = time.monotonic()
         for child in sorted(alive, key=lambda child: child.grace):
             assert child.process is not None  # noqa: S101

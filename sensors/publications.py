@@ -1,17 +1,14 @@
-"""The sensor that starts due publications, and the one that frees the lease of a failed run immediately."""
+"""The sensor that starts due publications."""
 
 import time
 
 from dagster import (
-    DagsterRunStatus,
     DefaultSensorStatus,
     ResourceParam,
     RunRequest,
     RunsFilter,
-    RunStatusSensorContext,
     SensorEvaluationContext,
     SkipReason,
-    run_failure_sensor,
     sensor,
 )
 
@@ -22,10 +19,11 @@ from assets.results.notices import count_due as count_due_notices
 from assets.results.publish import MAX_TRIES
 from assets.results.questions import count_due as count_talk_due
 from assets.results.watched_checks import count_looks_due
-from core import attempts
+from sensors.looks import first_found
 from sensors.slots import IN_PROGRESS
 
 PUBLISH_JOB = "publish_pending"
+LOOK_SECONDS = 5.0
 _DUE = """
 SELECT (SELECT count(*) FROM publications WHERE state = 'pending' AND next_try_at < now())
     + (SELECT count(*) FROM status_comments WHERE written < wanted AND next_try_at < now() AND busy_until < now()
@@ -37,7 +35,7 @@ SELECT (SELECT count(*) FROM publications WHERE state = 'pending' AND next_try_a
 @sensor(
     name="publication_sensor",
     job_name=PUBLISH_JOB,
-    minimum_interval_seconds=5,
+    minimum_interval_seconds=2,
     default_status=DefaultSensorStatus.RUNNING,
     description="Starts `publish_pending` when a publication, comment, command, question, answer, review or failed "
     "check is due and none is under way.",
@@ -45,6 +43,10 @@ SELECT (SELECT count(*) FROM publications WHERE state = 'pending' AND next_try_a
 def publication_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
     if not platform.settings.publishing:
         return SkipReason("Publishing is switched off (setting publishing).")
+    return first_found(lambda: _look(context, platform), LOOK_SECONDS)
+
+
+def _look(context: SensorEvaluationContext, platform: Platform) -> RunRequest | SkipReason:
     with platform.database.system() as connection:
         row = connection.execute(_DUE, (MAX_TRIES,)).fetchone()
         due = (int(row[0]) if row else 0) + count_due(connection) + count_looks_due(connection)
@@ -55,14 +57,3 @@ def publication_sensor(context: SensorEvaluationContext, platform: ResourceParam
     if context.instance.get_runs_count(RunsFilter(job_name=PUBLISH_JOB, statuses=IN_PROGRESS)):
         return SkipReason(f"{due} due; a run is under way.")
     return RunRequest(run_key=f"publish:{time.time_ns()}")
-
-
-@run_failure_sensor(
-    name="failed_run_sensor",
-    minimum_interval_seconds=5,
-    default_status=DefaultSensorStatus.RUNNING,
-    description="Frees the lease of a failed run, so that its task need not wait for the lease to lapse.",
-)
-def failed_run_sensor(context: RunStatusSensorContext, platform: ResourceParam[Platform]) -> None:
-    if context.dagster_run.status == DagsterRunStatus.FAILURE:
-        attempts.free_holder(platform.database, context.dagster_run.run_id)

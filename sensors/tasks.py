@@ -11,6 +11,7 @@ from dagster import (
     AddDynamicPartitionsRequest,
     AssetKey,
     DagsterRun,
+    DagsterRunStatus,
     DefaultSensorStatus,
     ResourceParam,
     RunRequest,
@@ -34,6 +35,7 @@ from core.task_queue import Turn, mark_due, take_turns
 from core.trace_context import TraceContext
 from sensors import cursor
 from sensors.dead_letters import send_to_dead_letters
+from sensors.looks import first_found
 from sensors.slots import TASK_JOB, free_slots
 
 GROUP = "penstock-tasks"
@@ -150,21 +152,18 @@ def task_sensor(context: SensorEvaluationContext, platform: ResourceParam[Platfo
     job_name=TASK_JOB,
     minimum_interval_seconds=2,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Relaunches tasks whose run went silent, and tasks that no run has claimed. Closes those that have "
-    "waited too long for an answer.",
+    description="Relaunches tasks whose run has failed or went silent, and tasks that no run has claimed. Closes those "
+    "that have waited too long for an answer.",
 )
 def reconciler(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> SensorResult | SkipReason:
-    """A tick looks several times: one that only looked once would cost more than its look."""
-    deadline = time.monotonic() + TICK_SECONDS
-    while isinstance(found := _look(context, platform), SkipReason) and time.monotonic() + LOOK_SECONDS < deadline:
-        time.sleep(LOOK_SECONDS)
-    return found
+    return first_found(lambda: _look(context, platform), LOOK_SECONDS)
 
 
 def _look(context: SensorEvaluationContext, platform: Platform) -> SensorResult | SkipReason:
     settings = platform.settings
     for late in close_overdue(platform.database, platform.log, MOST_SILENT):
         context.log.info("task %s: nobody has answered its question in time", late)
+    _free_failed(context, platform)
     free = free_slots(context.instance, settings.slots)
     if not free:
         return SkipReason("Every slot is taken.")
@@ -188,6 +187,15 @@ def _look(context: SensorEvaluationContext, platform: Platform) -> SensorResult 
         return SkipReason("Every open task has a live run or waits in the log.")
     new = _new_partitions(_partitions(context), requests)
     return SensorResult(run_requests=requests, dynamic_partitions_requests=new)
+
+
+def _free_failed(context: SensorEvaluationContext, platform: Platform) -> None:
+    """Frees the leases of runs that have failed, so that their tasks need not wait until these lapse."""
+    holders = attempts.holders(platform.database, MOST_SILENT)
+    if holders:  # an idle platform asks Dagster nothing
+        failed = RunsFilter(run_ids=holders, statuses=[DagsterRunStatus.FAILURE])
+        for run in context.instance.get_runs(failed):
+            attempts.free_holder(platform.database, run.run_id)
 
 
 def _runs_of(context: SensorEvaluationContext, platform: Platform, lost: attempts.Lapsed) -> Sequence[DagsterRun]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from assets.context.indexing.quality import Gate, last_gate
+from assets.context.models.set_aside import AsideText, of_source
 from assets.context.pack.context_pack import MOST_LOCATIONS, build_pack
 from assets.context.pack.spans import ContextPack, Quote
 from assets.context.ranking.rank import build_task_context, rank, rank_files
@@ -37,6 +38,8 @@ class IndexStatus:
     checked_at: datetime | None = None
     freshness: SourceFreshness | None = None
     gate: Gate | None = None
+    set_aside: tuple[AsideText, ...] = ()
+    """Places that a model has no vector of, so that only their words find them; at most a thousand."""
 
     @property
     def state(self) -> str:
@@ -122,6 +125,7 @@ def status(database: Database, team_id: uuid.UUID, source: str) -> IndexStatus:
             "SELECT checked_at FROM source_indexes WHERE team_id = %s AND source = %s", (team_id, found.name)
         ).fetchone()
         skipped = versions.skipped_files(connection, team_id, found.name, version.version)
+        aside = of_source(connection, team_id, found.name, version.version)
     return IndexStatus(
         found.name,
         found.shown,
@@ -138,4 +142,5 @@ def status(database: Database, team_id: uuid.UUID, source: str) -> IndexStatus:
         row[0] if row else None,
         fresh,
         gate,
+        tuple(aside),
     )

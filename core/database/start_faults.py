@@ -1,4 +1,4 @@
-"""Why the embedded PostgreSQL did not start, as one sentence with what to do."""
+"""Why the embedded PostgreSQL cannot be started or joined, as one sentence with what to do."""
 
 import contextlib
 import logging
@@ -48,7 +48,7 @@ def explained(data: Path) -> Iterator[None]:
         if isinstance(error, DatabaseNotStarted):
             raise
         said = "\n".join([str(error), *collected.texts, _since(log, before)])
-        raise DatabaseNotStarted(f"the embedded database in {data} did not start: {_why(said, log)}") from error
+        raise DatabaseNotStarted(f"the embedded database in {data} cannot be opened: {_why(said, log)}") from error
     finally:
         library.removeHandler(collected)
         library.propagate = propagates

@@ -10,7 +10,7 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import psycopg
 from psycopg import Connection
@@ -21,6 +21,7 @@ from core.eventlog.postgres import PARTITION, PostgresLog
 from core.eventlog.protocol import EventLog, EventLogUnavailable, UnknownTopic, Unreadable
 from core.eventlog.session import Session
 from core.events import TOPICS, Event
+from core.heartbeats import heartbeat
 from core.logs import configure
 from core.settings import SettingsError, load_settings
 
@@ -116,12 +117,13 @@ class Relay:
             )
         return len(events)
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
         """Creates missing topics, then moves events as they arrive until `stop` is set. Retries an unreachable log
-        after growing delays of up to `LONGEST_DELAY` seconds."""
+        after growing delays of up to `LONGEST_DELAY` seconds. Calls `beat` in each round."""
         delay = FIRST_DELAY
         prepared = False
         while not stop.is_set():
+            beat()
             try:
                 if not prepared:
                     self._source.ensure_topics(self._topics)
@@ -180,7 +182,7 @@ def main() -> int:
         return 2
     database = Database(settings.database_url.get_secret_value(), max_size=2)
     try:
-        Relay(database, kafka).run(stop)
+        Relay(database, kafka).run(stop, heartbeat())
     except ValueError as error:
         print(f"relay: {error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -18,7 +18,6 @@ from dagster_project.cli import (
     dead_letters,
     env,
     faults,
-    index,
     init,
     ledger,
     lifecycle,
@@ -36,10 +35,11 @@ from dagster_project.cli import (
     research_worker,
     rules,
     sandbox,
+    search,
     send,
     service,
     solve,
-    task,
+    task_acts,
     team,
     thread,
     tickets,
@@ -68,7 +68,7 @@ app.command("logs")(lifecycle.logs)
 app.command("doctor")(platform.doctor)
 app.command("solve")(solve.solve)
 app.command("send")(send.send)
-app.command("search")(index.search)
+app.command("search")(search.search)
 app.command("context")(context.context)
 app.command("research")(research.research)
 app.command("research-worker")(research_worker.research_worker)
@@ -79,7 +79,7 @@ app.command("capacity")(capacity.capacity)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("model-proxy")(model_proxy.model_proxy)
-app.add_typer(task.tasks, name="task")
+app.add_typer(task_acts.tasks, name="task")
 app.add_typer(thread.threads, name="thread")
 app.add_typer(organisations.sources, name="index")
 app.add_typer(tickets.tickets, name="tickets")

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from dagster_project.cli.access import TeamName, team_of
-from dagster_project.cli.index import user_errors
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note
+from dagster_project.cli.source_errors import user_errors
 from dagster_project.cli.task import opened
 
 

@@ -1,11 +1,9 @@
-"""`penstock index` and `penstock search`: sources and their context index."""
+"""`penstock index`: sources and their context index."""
 
 import re
 import sys
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,14 +11,13 @@ import typer
 
 from dagster_project.cli.access import TeamName, on_record, team_of
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
+from dagster_project.cli.source_errors import user_errors
 from dagster_project.cli.task import opened
 
 if TYPE_CHECKING:
     from assets.context.source.sources import Source
     from core.database import Database
     from core.git import Credential
-
-MOST_FOUND = 1000
 
 sources = typer.Typer(name="index", help="Manage sources and their index.", no_args_is_help=True)
 
@@ -333,63 +330,3 @@ def _drop_credential(database: "Database", team: uuid.UUID, secrets: Path, locat
     needed = any(f"{other}/".startswith(f"{location.removesuffix('.git')}") for other in others)
     if not needed and drop_credential(secrets, team, location):
         note(f"its credential was removed from {secrets}")
-
-
-@contextmanager
-def user_errors() -> Iterator[None]:
-    """Turns errors that a user can fix into `CommandFailed`."""
-    from assets.context.indexing.quality import GateFailed
-    from assets.context.source.sources import SourceError
-    from assets.context.store.postgres import NotIndexed
-    from assets.context.store.versions import IndexConflict
-    from core.embedding import EmbedderUnavailable
-    from core.git import GitError
-    from core.worker import WorkerUnavailable
-
-    fixable = (SourceError, GitError, NotIndexed, GateFailed, IndexConflict, EmbedderUnavailable, WorkerUnavailable)
-    try:
-        yield
-    except fixable as error:
-        raise CommandFailed(str(error)) from error
-
-
-def search(
-    name: Annotated[str, typer.Argument(help="The source to search.")],
-    query: Annotated[str, typer.Argument(help="Words, identifiers, a traceback or an error message.")],
-    k: Annotated[int, typer.Option("-k", min=1, max=MOST_FOUND, help="Number of results.")] = 10,
-    files: Annotated[bool, typer.Option("--files", help="Rank files, each once with its best place.")] = False,
-    team: TeamName = None,
-    as_json: AsJson = False,
-) -> None:
-    """Find the places in a source that are relevant to a text, or the files with --files."""
-    from assets.context.models.model_vectors import note_query
-    from assets.context.search import search as search_index
-    from assets.context.search import search_files
-    from assets.context.source.sources import find_source
-    from core.embedding.serving import Models
-    from core.settings import load_settings
-
-    settings = load_settings()
-    with opened() as database, user_errors():
-        here = team_of(database, team)
-        source = find_source(database, here, name)
-        used = Models(database, settings).in_use()
-        ask = search_files if files else search_index
-        places = ask(database, here, source.name, query, k, embedders=used.asked, fallback=used.draining)
-        note_query(database, here, source.name, query)
-    if as_json:
-        data([place.model_dump(mode="json") for place in places])
-        return
-    table(
-        ["file", "best lines", "symbol", "score", "why"] if files else ["place", "symbol", "score", "why"],
-        [
-            [
-                *([p.path, f"{p.start_line}-{p.end_line}"] if files else [f"{p.path}:{p.start_line}-{p.end_line}"]),
-                p.symbol,
-                f"{p.score:.3f}",
-                "; ".join(f"{r.signal} {r.contribution:.3f}" for r in sorted(p.why, key=lambda r: -r.contribution)[:3]),
-            ]
-            for p in places
-        ],
-        empty="Nothing found. Is the source indexed? penstock index status",
-    )

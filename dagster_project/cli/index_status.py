@@ -32,7 +32,8 @@ def row(one: "IndexStatus") -> list[object]:
 
 
 def explain(one: "IndexStatus", *, everything: bool) -> None:
-    """Notes below the table: failed refreshes and, with `everything`, models, quality checks and skipped files."""
+    """Notes below the table: failed refreshes, texts without a vector and, with `everything`, where these are, models,
+    quality checks and skipped files."""
     fresh = one.freshness
     if fresh and fresh.failures:
         times = f"{fresh.failures} times" if fresh.failures > 1 else "once"
@@ -43,6 +44,8 @@ def explain(one: "IndexStatus", *, everything: bool) -> None:
             f"{one.source}: whether its branch has moved on was last looked at {_ago(fresh.look_seconds)}{why}. "
             f"`penstock index refresh {one.source}` looks now"
         )
+    if one.set_aside:
+        _tell_set_aside(one, everything)
     if not everything:
         return
     for model in fresh.models if fresh else ():
@@ -57,6 +60,17 @@ def explain(one: "IndexStatus", *, everything: bool) -> None:
         note(f"skipped {path}: {reason}")
     if one.skipped_count > 20:
         note(f"{one.skipped_count - 20} more files were skipped: --json lists up to 1,000")
+
+
+def _tell_set_aside(one: "IndexStatus", everything: bool) -> None:
+    count = len(one.set_aside)
+    texts = "1 text is" if count == 1 else f"{'at least ' if count >= 1000 else ''}{count} texts are"
+    where = "" if everything else f"; `penstock index status {one.source}` says where"
+    note(f"{one.source}: {texts} set aside, found by their words alone, and tried again each night{where}")
+    for text in one.set_aside[:20] if everything else ():
+        note(f"set aside {text.path}:{text.line}, of {text.model}: {text.reason}")
+    if everything and count > 20:
+        note(f"{count - 20} more were set aside: --json lists up to 1,000")
 
 
 def _seconds(seconds: float | None) -> str:

@@ -152,7 +152,8 @@ def logs(
     found = files(settings)
     if part is not None:
         if part not in found:
-            raise CommandFailed(f"there is no log of {part!r}; there are logs of {', '.join(found) or 'no part yet'}")
+            others = f"there are logs of {', '.join(found)}" if found else "no part has written one yet"
+            raise CommandFailed(f"there is no log of {part!r}: {others}")
         found = {part: found[part]}
     elif not found:
         note(f"there are no logs in {settings.home / 'logs'} yet")

@@ -30,7 +30,10 @@ def machine_checks(settings: "Settings", *, running: bool) -> Iterator[Finding]:
     from core.home_checks import look
 
     for check in look(settings.home, database=settings.database_url is None):
-        yield check.name, "missing" if check.problem else "ok", check.problem or check.detail
+        if check.name == "free space" and check.problem is None:
+            yield check.name, *_room_at_home(settings.home, check.detail)
+        else:
+            yield check.name, "missing" if check.problem else "ok", check.problem or check.detail
     yield "free cache", *_room(settings.cache)
     yield "memory", *_memory()
     yield "time", *_time()
@@ -38,6 +41,16 @@ def machine_checks(settings: "Settings", *, running: bool) -> Iterator[Finding]:
         yield from _ports(settings)
     yield "packages", *_packages()
     yield from _unread(os.environ)
+
+
+def _room_at_home(home: Path, detail: str) -> tuple[str, str]:
+    """Enough for what runs now may be too little for what comes."""
+    if shutil.disk_usage(home).free >= LITTLE_SPACE:
+        return "ok", detail
+    return "degraded", (
+        f"{detail}: the database, mirrors and indexes grow, and once the disk is full nothing can be accepted or "
+        "stored. Free some space; `penstock prune --dry-run` shows what is deleted by itself"
+    )
 
 
 def _room(folder: Path) -> tuple[str, str]:

@@ -6,8 +6,9 @@ import typer
 
 from core.counts import counted
 from dagster_project.cli.access import TeamName, on_record, team_of
-from dagster_project.cli.index import sources, user_errors
+from dagster_project.cli.index import sources
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note, table
+from dagster_project.cli.source_errors import user_errors
 from dagster_project.cli.task import opened
 
 if TYPE_CHECKING:

@@ -153,10 +153,8 @@ def doctor(
     if settings.oidc_issuer:
         check("oidc issuer", *_issuer(settings.oidc_issuer, settings.oidc_audience or ""))
     if running and database == "ok":
-        for place, state, detail in _places(settings):
-            check(place, state, detail)
-        for channel, state, detail in _channels(settings):
-            check(channel, state, detail)
+        for finding in _results(settings):
+            check(*finding)
     needed = {"git", "commit signing", "sandbox", "database", "kafka", "oidc issuer", *NEEDED}
     for chat in chat_states(settings.models_folder, settings.chat_model):
         check(f"chat model {chat.name}", "ok" if chat.answers else "missing", chat.detail)
@@ -232,6 +230,17 @@ def _parts(settings: "Settings") -> list[tuple[str, str, str]]:
             for one in bad
         ),
     ]
+
+
+def _results(settings: "Settings") -> list[tuple[str, str, str]]:
+    """Where results go, and who is told of them; why nobody could ask, where not even a command can open the database:
+    the other checks are needed all the more then."""
+    from core.database.embedded import DatabaseNotStarted
+
+    try:
+        return [*_places(settings), *_channels(settings)]
+    except DatabaseNotStarted as error:
+        return [("results", "degraded", f"whether they can be published was not asked: {error}")]
 
 
 def _places(settings: "Settings") -> list[tuple[str, str, str]]:

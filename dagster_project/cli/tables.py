@@ -32,6 +32,7 @@ STYLES: Final = {
     **dict.fromkeys(_MUTED.split(), "dim"),
     "not worse": "green",
     "running": "cyan",
+    "not answering": "bold red",
 }
 """How a cell is shown that says how something is. The word says it too: nothing is told by colour alone."""
 COLOURED: Final = frozenset({"state", "verdict", "result", "outcome", "kept", "answers", "drift"})

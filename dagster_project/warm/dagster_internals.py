@@ -6,6 +6,7 @@ connections to PostgreSQL; Dagster has no public API for any of it. After an upg
 runs use Dagster's own launcher and daemon.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from dagster import DagsterInstance, DagsterRun, JobDefinition
@@ -17,6 +18,7 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserializ
 from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
 
 from dagster_project.warm.dagster_storage import pool_connections
+from dagster_project.warm.turns import paced
 
 __all__ = [
     "PRELOADED",
@@ -44,6 +46,8 @@ PRELOADED = (
     "dagster_postgres.storage",
 )
 """Modules of Dagster that a run imports late; the warm process imports them before it forks."""
+IDLE_LOOP_SECONDS = 2.5
+"""Each turn of the loop for sensors reads the state of all of them, so that it turns seldom while no tick ends."""
 
 
 def serialised_instance(instance: DagsterInstance) -> str:
@@ -88,12 +92,13 @@ def store_run(instance: DagsterInstance, job: JobDefinition) -> DagsterRun:
     return instance.create_run_for_job(job_def=job, job_code_origin=reconstructable(job).get_python_origin())
 
 
-def run_daemon(workspace: str, sensor_loop_seconds: float) -> None:
-    """Runs Dagster's daemon on a workspace file until it is interrupted, with a shorter loop for sensors."""
+def run_daemon(workspace: str, sensor_loop_seconds: float, beat: Callable[[], None]) -> None:
+    """Runs Dagster's daemon on a workspace file until it is interrupted. After a tick that ended early, its loop for
+    sensors takes `sensor_loop_seconds`. Calls `beat` whenever each of its loops has gone on or waits for its turn."""
     from dagster._core.workspace.load_target import WorkspaceFileTarget
-    from dagster._daemon.controller import daemon_controller_from_instance
+    from dagster._daemon.controller import create_daemons_from_instance, daemon_controller_from_instance
 
-    shorten_sensor_loop(sensor_loop_seconds)
+    shorten_sensor_loop(IDLE_LOOP_SECONDS)
     pool_connections()
     setup_interrupt_handlers()
     try:
@@ -101,7 +106,11 @@ def run_daemon(workspace: str, sensor_loop_seconds: float) -> None:
             capture_interrupts(),
             DagsterInstance.get() as instance,
             daemon_controller_from_instance(
-                instance, WorkspaceFileTarget([workspace]), log_level="warning", log_format="json"
+                instance,
+                WorkspaceFileTarget([workspace]),
+                gen_daemons=lambda instance: paced(create_daemons_from_instance(instance), beat, sensor_loop_seconds),
+                log_level="warning",
+                log_format="json",
             ) as controller,
         ):
             controller.check_daemon_loop()

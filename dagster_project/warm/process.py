@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from core.heartbeats import heartbeat
 from core.processes import started_ticks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,11 +124,12 @@ class WarmServer:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._on_term)
         signal.signal(signal.SIGINT, self._on_term)
-        parent = os.getppid()
+        parent, beat = os.getppid(), heartbeat()
         with selectors.DefaultSelector() as selector:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._wake_read, selectors.EVENT_READ)
             while not self._stop:
+                beat()
                 ready = {key.fileobj for key, _ in selector.select(timeout=5.0)}
                 if self._wake_read in ready:
                     with contextlib.suppress(BlockingIOError):

@@ -53,6 +53,7 @@ def _version() -> str:
 def main() -> None:
     """Raises an exception, whose last line names the problem, if a needed internal does not work as expected."""
     from dagster import DagsterInstance, DagsterRunStatus
+    from dagster._daemon.daemon import SensorDaemon
 
     from dagster_project.warm import self_check_job
     from dagster_project.warm.dagster_internals import (
@@ -63,8 +64,10 @@ def main() -> None:
     )
     from dagster_project.warm.dagster_storage import pool_connections
     from dagster_project.warm.launcher import WarmRunLauncher
+    from dagster_project.warm.turns import paced
 
     shorten_sensor_loop(0.2)
+    paced([SensorDaemon({"use_threads": True, "num_workers": 1})], lambda: None, 0.2)
     pool_connections()
     with tempfile.TemporaryDirectory() as folder:
         launcher = {"module": WarmRunLauncher.__module__, "class": WarmRunLauncher.__name__, "config": {"socket": "x"}}

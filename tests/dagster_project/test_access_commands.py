@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,6 @@ from core.access.teams import add_team
 from core.access.tokens import check_token
 from core.database import Database
 from core.events import DEFAULT_TEAM
-from dagster_project.cli import app as program
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
 
@@ -28,8 +28,8 @@ GROUPS = {"rules", "task", "index", "tickets", "dead-letters", "user", "token", 
 @pytest.fixture
 def penstock(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command, and returns its output: parsed, with `--json`. Raises what it fails with."""
-    for module in vars(program).values():
-        if hasattr(module, "opened"):
+    for name, module in list(sys.modules.items()):
+        if name.startswith("dagster_project.cli.") and hasattr(module, "opened"):
             monkeypatch.setattr(module, "opened", lambda: contextlib.nullcontext(database))
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))
     monkeypatch.delenv("PENSTOCK_TEAM", raising=False)

@@ -75,7 +75,6 @@ def test_the_definitions_are_complete() -> None:
         "sensors": [
             "change_sensor",
             "eval_candidate_sensor",
-            "failed_run_sensor",
             "migration_request_sensor",
             "migration_sensor",
             "object_event_sensor",

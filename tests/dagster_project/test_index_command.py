@@ -50,7 +50,8 @@ class Shell:
 
 @pytest.fixture
 def shell(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    monkeypatch.setattr("dagster_project.cli.index.opened", lambda: contextlib.nullcontext(database))
+    for module in ("index", "search"):
+        monkeypatch.setattr(f"dagster_project.cli.{module}.opened", lambda: contextlib.nullcontext(database))
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PENSTOCK_ALLOWED_ROOTS", str(tmp_path))
     monkeypatch.setenv("PENSTOCK_EMBEDDING_MODEL", "hashing")

@@ -19,6 +19,7 @@ from dagster_project import records
 from dagster_project.cli.app import app
 from dagster_project.cli.output import CommandFailed
 from dagster_project.cli.up import private_folder
+from dagster_project.hangs import activity
 from dagster_project.part_states import duration
 
 SUPERVISOR = """
@@ -26,7 +27,7 @@ import sys
 from pathlib import Path
 from core.settings import Settings
 from dagster_project import records
-from dagster_project import parts
+from dagster_project import hangs
 from dagster_project.parts import Child
 from dagster_project.runtime import Runtime
 from dagster_project.supervisor import Supervisor, stop_on_signals
@@ -38,7 +39,7 @@ def say(text):
     print(text, flush=True)
 with records.only_one(settings):
     supervisor = Supervisor(runtime, on_event=say)
-    parts.ASK_SECONDS = 0.1
+    hangs.ASK_SECONDS = 0.1
     code = {"deaf": "signal.signal(15, signal.SIG_IGN)", "broken": "sys.exit('no luck')"}
     supervisor.children = [
         Child(name, [sys.executable, "-c", f"import signal, sys, time; {code.get(name, 'pass')}; time.sleep(900)"],
@@ -239,9 +240,32 @@ def test_a_part_that_hangs_is_ended_and_started_again(settings: Settings, start:
     _until(lambda: (record := records.read_record(settings)) is not None and record.parts[1].restarts == 1)
     supervisor.terminate()
     said = supervisor.communicate(timeout=60)[0].splitlines()
-    assert said.count("mute has not answered 6 times in a row: it is ended") == 1
+    assert said.count("mute hangs (not answering, asked 7 times): it is ended and started again") == 1
     assert "mute was ended by SIGKILL; restarting in 0.5 s" in said
-    assert not [line for line in said if line.startswith("sleeper has not")]
+    assert not [line for line in said if line.startswith("sleeper hangs")]
+
+
+def test_a_part_that_a_signal_has_stopped_is_shown_at_once_and_started_again(settings: Settings, start: Start) -> None:
+    supervisor = start("sleeper", "deaf")
+    supervisor.send_signal(signal.SIGSTOP)  # so that nothing is mended before it is looked at
+    first = _process(settings, "deaf")
+    assert first.send(signal.SIGSTOP)
+    _until(lambda: (does := activity(first.pid)) is not None and does.stopped)
+    _, shown = _run("status", "--json")
+    found = {one["part"]: (one["state"], one["detail"]) for one in shown["parts"]}
+    stopped = ("not answering", "stopped by a signal; it is started again if it stays so")
+    assert found == {"sleeper": ("up", ""), "deaf": stopped}
+    supervisor.send_signal(signal.SIGCONT)
+    _until(lambda: not first.runs())
+    _until(lambda: _states(settings) == {"sleeper": "up", "deaf": "up"})
+    second = _process(settings, "sleeper")
+    supervisor.send_signal(signal.SIGSTOP)
+    assert second.send(signal.SIGSTOP)
+    supervisor.terminate()
+    supervisor.send_signal(signal.SIGCONT)
+    said = supervisor.communicate(timeout=60)[0].splitlines()
+    assert said.count("deaf hangs (stopped by a signal, asked 2 times): it is ended and started again") == 1
+    assert not second.runs()
 
 
 def test_only_one_supervisor_at_a_time_and_a_killed_one_does_not_count(settings: Settings, start: Start) -> None:

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from core.database.embedded import DatabaseNotStarted
 from core.settings import Settings
-from dagster_project.cli import machine_checks
+from dagster_project.cli import machine_checks, platform
 from dagster_project.cli.machine_checks import _memory
 
 
@@ -44,6 +45,27 @@ def test_little_space_for_environments_is_degraded(settings: Settings, monkeypat
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 30))
     assert found(settings)["free cache"][0] == "degraded"
     assert "1.0 GB free" in found(settings)["free cache"][1]
+
+
+def test_little_space_at_home_is_degraded_also_while_the_platform_runs(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert found(settings, running=True)["free space"][0] == "ok"
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    state, said = found(settings, running=True)["free space"]
+    assert (state, "nothing can be accepted or stored. Free some space" in said) == ("degraded", True)
+
+
+def test_a_database_that_no_command_can_open_hides_no_other_check(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Settings) -> list[tuple[str, str, str]]:
+        raise DatabaseNotStarted("the disk is full")
+
+    monkeypatch.setattr(platform, "_places", full)
+    assert platform._results(settings) == [
+        ("results", "degraded", "whether they can be published was not asked: the disk is full")
+    ]
 
 
 def test_little_memory_is_degraded(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_what_postgresql_says_becomes_a_sentence(said: str, cause: str, tmp_path
         with (tmp_path / "log").open("a") as log:
             log.write(said + "\n")
         raise subprocess.CalledProcessError(1, "pg_ctl")
-    assert f"the embedded database in {tmp_path} did not start: {cause}" in str(refused.value)
+    assert f"the embedded database in {tmp_path} cannot be opened: {cause}" in str(refused.value)
 
 
 def test_a_fault_far_down_is_found_and_a_bug_keeps_its_traceback() -> None:

@@ -15,7 +15,7 @@ from core.eventlog.postgres import PostgresLog
 from core.events import DEFAULT_TEAM
 from core.questions import wait_for_answer
 from core.tasks import IllegalMove
-from dagster_project.cli import task as commands
+from dagster_project.cli import task, task_acts
 from dagster_project.cli.app import app
 
 Run = Callable[..., str]
@@ -23,7 +23,8 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def penstock(database: Database, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(commands, "opened", lambda: contextlib.nullcontext(database))
+    for module in (task, task_acts):
+        monkeypatch.setattr(module, "opened", lambda: contextlib.nullcontext(database))
     monkeypatch.delenv("PENSTOCK_TEAM", raising=False)
 
     def run(*arguments: str, stdin: str | None = None) -> str:

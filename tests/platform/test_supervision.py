@@ -95,6 +95,49 @@ def test_each_part_that_is_killed_returns_and_no_task_is_lost(start_platform: St
     assert {name: check["state"] for name, check in _checks(platform).items()} == {"platform": "ok", "database": "ok"}
 
 
+def test_each_part_that_hangs_is_noticed_and_started_again_and_no_task_is_lost(
+    start_platform: Start, shop: Path, kafka_script: Any, tmp_path: Path
+) -> None:
+    try:
+        broker = kafka_script.start_kafka(tmp_path / "broker", die_with_parent=True)
+    except kafka_script.KafkaMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    try:
+        platform = start_platform(
+            PENSTOCK_MAX_CLAIMS="100", PENSTOCK_EVENT_LOG="kafka", PENSTOCK_KAFKA_BOOTSTRAP=broker.bootstrap
+        )
+        platform.cli("index", "add", "shop", str(shop), "--repository", "acme/shop")
+        others = {*PARTS, "relay"} - {"database"}
+        assert set(_records(platform)) == {*others, "database"}
+        for number, stopped in enumerate(({"database"}, others), 1):
+            before = _records(platform)
+            for part in stopped:
+                process = before[part].process
+                assert process is not None
+                assert process.send(signal.SIGSTOP)
+            _is_shown(platform, stopped)
+            with ThreadPoolExecutor(1) as pool:
+                delivery = pool.submit(platform.deliver, issue("acme/shop", number), f"delivery-{number}")
+                for part in stopped:
+                    _returns(platform, part, 1)
+                assert delivery.result(RETURN_SECONDS).status_code in (200, 202)
+            for part in stopped:
+                assert platform.log.read_text().count(f"{part} hangs (stopped by a signal, asked 2 times): ") == 1
+        _resolved(platform, 2)
+        assert _status(platform)["state"] == "up"
+        assert {one.name: one.restarts for one in _records(platform).values()} == dict.fromkeys(before, 1)
+    finally:
+        broker.stop(grace=0)
+
+
+def _is_shown(platform: RunningPlatform, stopped: set[str]) -> None:
+    found = _status(platform)
+    assert found["state"] == "degraded"
+    assert {one["part"] for one in found["parts"] if one["state"] == "not answering"} == stopped
+
+
 def _returns(platform: RunningPlatform, part: str, restarts: int) -> None:
     def returned() -> bool:
         now = _records(platform)[part]

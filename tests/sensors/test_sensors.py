@@ -8,6 +8,7 @@ import pytest
 from dagster import DagsterInstance, DagsterRunStatus, RunRequest, SensorResult, SkipReason, build_sensor_context
 
 import sensors.changes
+import sensors.looks
 import sensors.tasks
 from assets.attempt_run import ATTEMPT_TAG, TASK_TAG, run_tags
 from assets.context.assets import changed_at
@@ -44,6 +45,7 @@ def instance() -> Iterator[DagsterInstance]:
 @pytest.fixture(autouse=True)
 def _short_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sensors.tasks, "TICK_SECONDS", 0.3)
+    monkeypatch.setattr(sensors.looks, "TICK_SECONDS", 0.3)
     monkeypatch.setattr(sensors.changes, "TICK_SECONDS", 0.3)
 
 
@@ -64,10 +66,12 @@ def _requests(result: object) -> list[RunRequest]:
     return list(result.run_requests or []) if isinstance(result, SensorResult) else []
 
 
-def _start_run(instance: DagsterInstance, task: uuid.UUID, status: DagsterRunStatus) -> None:
+def _start_run(instance: DagsterInstance, task: uuid.UUID, status: DagsterRunStatus) -> str:
+    """The run's id."""
     from dagster._core.test_utils import create_run_for_test
 
-    create_run_for_test(instance, job_name=TASK_JOB, status=status, tags=run_tags(DEFAULT_TEAM, task, 1))
+    tags = run_tags(DEFAULT_TEAM, task, 1)
+    return str(create_run_for_test(instance, job_name=TASK_JOB, status=status, tags=tags).run_id)
 
 
 def test_a_tick_takes_no_more_tasks_than_there_are_free_slots(instance: DagsterInstance, platform: Platform) -> None:
@@ -236,6 +240,17 @@ def test_the_reconciler_relaunches_a_silent_attempt_unless_a_run_is_live(
     assert [request.tags[TASK_TAG] for request in requests] == [str(task)]
     _start_run(instance, task, DagsterRunStatus.STARTING)
     assert _requests(reconciler(build_sensor_context(instance=instance), platform=platform)) == []
+
+
+def test_the_reconciler_frees_the_leases_of_failed_runs_and_of_no_others(
+    instance: DagsterInstance, platform: Platform
+) -> None:
+    failed, live = _task(platform, 1), _task(platform, 2)
+    for task, status in ((failed, DagsterRunStatus.FAILURE), (live, DagsterRunStatus.STARTED)):
+        run = _start_run(instance, task, status)
+        Attempt.claim(platform.database, DEFAULT_TEAM, task, 1, holder=run, seconds=900, max_claims=9)
+    requests = _requests(reconciler(build_sensor_context(instance=instance), platform=platform))
+    assert [request.tags[TASK_TAG] for request in requests] == [str(failed)]
 
 
 def test_a_task_whose_run_was_killed_does_not_wait_for_those_that_have_yet_to_start(

@@ -13,6 +13,7 @@ from psycopg.rows import TupleRow
 from assets.context.chunking.content import embedded_text
 from assets.context.store.contents import read_chunks
 from assets.context.store.vector_table import VectorTable
+from assets.context.store.versions import LIVE, scope
 from core.database import Database
 from core.embedding import Embedder, embed_most
 from core.payload import clean
@@ -30,6 +31,13 @@ _COUNT = """
 SELECT count(*), (array_agg(reason ORDER BY tried_at DESC))[1], max(tried_at) FROM set_aside_texts WHERE model_id = %s
 """
 
+_OF_SOURCE = f"""
+SELECT f.path, k.start_line, m.name, s.reason
+FROM source_files f JOIN set_aside_texts s USING (content_id) JOIN chunks k USING (content_id, chunk)
+JOIN embedding_models m ON m.id = s.model_id
+WHERE {LIVE.replace("team_id", "f.team_id")} ORDER BY f.path, k.start_line, m.name LIMIT %(limit)s
+"""  # noqa: S608
+
 Refused = tuple[int, int, str]
 """Content, number of the chunk, and why there is no vector."""
 
@@ -43,6 +51,24 @@ class SetAside:
 
     def __str__(self) -> str:
         return f"{self.count} text{'' if self.count == 1 else 's'} set aside: {self.reason}" if self.count else ""
+
+
+@dataclass(frozen=True, slots=True)
+class AsideText:
+    """A place of a source of which a model has no vector, and what the model's server said."""
+
+    path: str
+    line: int
+    model: str
+    reason: str
+
+
+def of_source(
+    connection: Connection[TupleRow], team_id: uuid.UUID, source: str, version: int, limit: int = 1000
+) -> list[AsideText]:
+    """Those of one version of a source, at most `limit`, by path and line."""
+    rows = connection.execute(_OF_SOURCE.encode(), {**scope(team_id, source, version), "limit": limit}).fetchall()
+    return [AsideText(*row) for row in rows]
 
 
 def note(connection: Connection[TupleRow], team_id: uuid.UUID, model_id: int, refused: Iterable[Refused]) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from assets.context.models import set_aside
 from assets.context.models.model_vectors import lacking
-from assets.context.search import search
+from assets.context.search import search, status
 from assets.context.source.sources import add_source
 from assets.migrations.lifecycle.drive import drive
 from assets.migrations.lifecycle.plan import make_plan
@@ -21,6 +21,7 @@ from core.embedding import catalogue
 from core.embedding.catalogue import Entry
 from core.states import ModelState
 from core.teams import DEFAULT_TEAM
+from dagster_project.cli import index as index_command
 from dagster_project.cli import models as models_command
 from dagster_project.cli.app import app
 from tests.assets.migrations.conftest import index, write_history
@@ -107,7 +108,7 @@ def test_a_plan_is_made_although_one_text_is_bad(platform: Platform, model_serve
 
 
 def test_a_refresh_with_a_serving_model_goes_on_and_upkeep_tries_again(
-    platform: Platform, model_server: Any, tmp_path: Path
+    platform: Platform, model_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = catalogue.register(platform.database, model_server.spec("openai", retries=0))
     with platform.database.system() as connection:
@@ -126,6 +127,24 @@ def test_a_refresh_with_a_serving_model_goes_on_and_upkeep_tries_again(
     served = platform.models.in_use().asked
     found = search(platform.database, DEFAULT_TEAM, "other", words[0], 3, embedders=served)
     assert words[0] in found[0].path, "its words find it all the same"
+    _is_shown(platform, words, monkeypatch)
     model_server.poison = {}
     keep_models(platform)
     assert state_of(platform)[1:] == (set_aside.SetAside(), 0)
+    assert status(platform.database, DEFAULT_TEAM, "other").set_aside == ()
+
+
+def _is_shown(platform: Platform, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`penstock index status` says that texts are set aside and, of one source, where and why."""
+    monkeypatch.setattr(index_command, "opened", lambda: contextlib.nullcontext(platform.database))
+    monkeypatch.setattr(index_command, "team_of", lambda *_: DEFAULT_TEAM)
+    said = "other: 4 texts are set aside, found by their words alone, and tried again each night"
+    shown = CliRunner().invoke(app, ["index", "status"]).output
+    assert f"{said}; `penstock index status other` says where" in shown
+    assert "demo: " not in shown
+    shown = CliRunner().invoke(app, ["index", "status", "other"]).output
+    assert said in shown
+    places = [line for line in shown.splitlines() if line.startswith("set aside ")]
+    assert len(places) == 4
+    assert all("the worker has crashed" in line and ":1, of served: " in line for line in places)
+    assert {word for word in words if any(word in line for line in places)} == set(words)
