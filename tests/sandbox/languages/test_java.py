@@ -15,13 +15,13 @@ from sandbox.environments.languages import SourceTree
 from sandbox.environments.languages.java import Java
 from sandbox.environments.languages.java.choice import chosen_jdk
 from sandbox.environments.languages.java.language import raising
-from sandbox.environments.languages.java.machine import Jdk, jdks, major_of, maven
-from sandbox.environments.languages.java.maven import failures, missing
+from sandbox.environments.languages.java.machine import Jdk, Maven, jdks, major_of, maven
+from sandbox.environments.languages.java.maven import REPOSITORY, SCRIPT, failures, files, missing
 from sandbox.environments.languages.java.newer_maven import unpack
 from sandbox.environments.languages.java.releases import Releases, activated
 from sandbox.environments.languages.java.reports import Sources
 from sandbox.environments.languages.java.reports import test_cases as cases_of
-from sandbox.environments.languages.protocol import Ran, TestPlan
+from sandbox.environments.languages.protocol import INSIDE, Ran, TestPlan
 from sandbox.environments.languages.suite import open_session
 from sandbox.environments.wanted import EnvironmentRefused
 
@@ -251,6 +251,29 @@ a.b:c:jar:1.0 has not been downloaded from it before. -> [Help 1]
         "artifact\td:e:exe:linux-x86_64:2",
         "plugin\torg.x:y-plugin:3",
     }
+
+
+@pytest.mark.parametrize(("version", "fetched", "chained"), [("3.8.7", False, False), ("3.9.1", False, True),
+                                                            ("3.8.7", True, True)])  # fmt: skip
+def test_maven_is_given_a_repository_of_links_or_from_3_9_on_a_second_one(tmp_path, version, fetched, chained):
+    inside = tmp_path / "packages"
+    (inside / "build").mkdir(parents=True)
+    (inside / "build/defines").write_text("-Da=8 -Db=8")
+    (inside / "build/phase").write_text("package")
+    if fetched:
+        (inside / "maven/boot").mkdir(parents=True)
+    (tmp_path / "jdk/bin").mkdir(parents=True)
+    (tmp_path / "jdk/bin/java").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "jdk/bin/java").chmod(0o755)
+    script = files(Maven(Path("/m"), version), ())[SCRIPT].replace(INSIDE, str(inside))
+    (tmp_path / "mvn.sh").write_text(script)
+    given = {"PATH": os.defpath, "JAVA_HOME": str(tmp_path / "jdk")}
+    words = subprocess.run(["/bin/sh", tmp_path / "mvn.sh", ".", "-fae"], capture_output=True, text=True, check=True,
+                           timeout=60, env=given).stdout.split("\n")  # fmt: skip
+    assert (f"-Dmaven.repo.local.tail={inside}/m2" in words) == chained
+    assert (f"-Dmaven.repo.local={REPOSITORY}" in words) != chained
+    assert (f"-Dmaven.home={inside}/maven" in words) == fetched
+    assert {"-Da=8", "-Db=8", "package", "-Xss8m", "-fae"} <= set(words)
 
 
 REPORT = """<testsuite name="com.example.CalcTest"><testcase classname="com.example.CalcTest" name="adds" time="0.5">

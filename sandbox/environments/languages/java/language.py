@@ -27,7 +27,7 @@ from sandbox.reports import TestCase, unique
 from . import maven as offline
 from . import newer_maven
 from .choice import USUAL, chosen_jdk
-from .machine import jdks, maven
+from .machine import Maven, jdks, maven
 from .poms import Project, active, maven_configuration, parsed, preferred_jdk, reactor
 from .releases import Releases, releases_by_jdk
 from .reports import Sources, test_cases
@@ -94,10 +94,7 @@ class Java:
             raise EnvironmentRefused(f"a build by Gradle ({needs.files[0]}), and only those by Maven are run",
                                      "Add a pom.xml, or name the tests with `test` in penstock.toml.")  # fmt: skip
         jdk = chosen_jdk([Releases(**one) for one in facts["releases"]], int(facts["preferred"]))
-        found = maven()
-        if found is None:
-            raise EnvironmentRefused(f"Maven 3 ({needs.files[0]}), which is not on this machine",
-                                     "Install it (https://maven.apache.org, or the package maven).")  # fmt: skip
+        found = _installed_maven(needs.files[0])
         outside = [home for home in (jdk.home, found.home) if not home.is_relative_to("/usr")]
         variables = {"JAVA_HOME": str(jdk.home), "PATH": f"{jdk.home}/bin:/usr/local/bin:/usr/bin:/bin",
                      "MAVEN_HOME": str(found.home)}  # fmt: skip
@@ -139,7 +136,7 @@ class Java:
         for path in local.rglob("*"):
             if path.name.endswith(_FRESH):
                 path.unlink()
-        for name, text in offline.files(toolchain.variables["MAVEN_HOME"], jdks()).items():
+        for name, text in offline.files(_installed_maven(needs.files[0]), jdks()).items():
             (step.made / name).parent.mkdir(exist_ok=True)
             (step.made / name).write_text(text)
 
@@ -202,6 +199,15 @@ class Java:
         projects = {artifact: folder for build in needs.facts["builds"].values()
                     for folder, artifact in build["projects"].items()}  # fmt: skip
         return unique(test_cases(ran, projects, Sources(tree)))
+
+
+def _installed_maven(asking: str) -> Maven:
+    """Raises `EnvironmentRefused`; `asking` is the POM that needs it."""
+    found = maven()
+    if found is None:
+        raise EnvironmentRefused(f"Maven 3 ({asking}), which is not on this machine",
+                                 "Install it (https://maven.apache.org, or the package maven).")  # fmt: skip
+    return found
 
 
 def raising(needs: Needs, failed: Sequence[str]) -> list[str]:

@@ -5,13 +5,12 @@ Everything of a build that is code (plugins, extensions, `.mvn`) runs there and 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from xml.sax.saxutils import escape
 
 from sandbox.environments.languages.protocol import INSIDE, SCRATCH
 
 from . import newer_maven
-from .machine import Jdk, launcher_of
+from .machine import Jdk, Maven, launcher_of
 
 SCRIPT = "mvn.sh"
 _SCRIPT = """#!/bin/sh
@@ -33,16 +32,23 @@ else
 fi
 home="{home}"
 boot="{boot}"
+chained={chained}
 if [ -d {inside}/{newer} ]; then
+    chained=yes
     home={inside}/{newer}
     boot=$(echo "$home"/boot/plexus-classworlds-*.jar)
+fi
+local="-Dmaven.repo.local={repository}"
+if [ "$chained" = yes ]; then
+    # Maven 3.9 does not take links for files of its repository, and can have a second one behind it.
+    local="-Dmaven.repo.local={repository}-own -Dmaven.repo.local.tail={inside}/m2"
 fi
 defines=$(cat {inside}/build/defines 2>/dev/null)
 set -f
 exec "$JAVA_HOME/bin/java" $options -XX:TieredStopAtLevel=1 -classpath "$boot" -Dclassworlds.conf={inside}/m2.conf \\
     -Dmaven.home="$home" -Dmaven.multiModuleProjectDirectory="$holder" \\
     org.codehaus.plexus.classworlds.launcher.Launcher -o -B -s {inside}/settings.xml -gs {inside}/settings.xml \\
-    -t {inside}/toolchains.xml -Dmaven.repo.local={repository} -Dstyle.color=never $defines "$phase" "$@"
+    -t {inside}/toolchains.xml $local -Dstyle.color=never $defines "$phase" "$@"
 """
 _LAUNCHER = """main is org.apache.maven.cli.MavenCli from plexus.core
 set maven.conf default ${maven.home}/conf
@@ -59,6 +65,8 @@ _LOGGING = "".join(f"org.slf4j.simpleLogger.{line}\n" for line in (
 _SETTINGS = """<settings><mirrors><mirror><id>central</id><mirrorOf>*</mirrorOf>
 <url>https://repo.maven.apache.org/maven2</url></mirror></mirrors></settings>
 """
+_CHAINED = [3, 9]
+"""The first Maven with a chain of local repositories."""
 REPOSITORY = f"/workspace/{SCRATCH}/m2"
 KEPT = f"{SCRATCH}/build"
 """A folder of files that say how this build is run: up to which `phase`, and with which `defines`."""
@@ -73,12 +81,14 @@ _NO_CHECKS = ("animal.sniffer.skip", "check.buildplan.skip", "checkstyle.skip",
 """Properties by which plugins are told to skip what says nothing about tests: style, licences, releases, front ends."""
 
 
-def files(home: str, jdks: Sequence[Jdk]) -> dict[str, str]:
+def files(maven: Maven, jdks: Sequence[Jdk]) -> dict[str, str]:
     """What is put beside the local repository, by name."""
+    home = maven.home
+    chained = "yes" if [int(part) for part in re.findall(r"\d+", maven.version)[:2]] >= _CHAINED else "no"
+    script = _SCRIPT.format(boot=launcher_of(home), home=home, inside=INSIDE, repository=REPOSITORY, chained=chained,
+                            newer=newer_maven.FOLDER)  # fmt: skip
     return {
-        SCRIPT: _SCRIPT.format(
-            boot=launcher_of(Path(home)), home=home, inside=INSIDE, repository=REPOSITORY, newer=newer_maven.FOLDER
-        ),
+        SCRIPT: script,
         "m2.conf": _LAUNCHER % INSIDE,
         "logging/simplelogger.properties": _LOGGING,
         "settings.xml": _SETTINGS,

@@ -40,8 +40,8 @@ def releases_by_jdk(projects: Mapping[str, Project]) -> list[Releases]:
 def _releases(projects: Mapping[str, Project], jdk: int) -> Releases:
     own = {path: {**project.properties, **_of_profiles(project, jdk)} for path, project in projects.items()}
     shared: dict[str, str] = {}
-    for properties in reversed(list(own.values())):
-        shared |= properties
+    for one in reversed(list(own.values())):
+        shared |= one
     levels = [(level, path, name) for path, project in projects.items()
               for level, name in _levels(project, {**shared, **own[path]})]  # fmt: skip
     plain = [(level, path) for level, path, _ in levels]
