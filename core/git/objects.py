@@ -153,6 +153,9 @@ class ObjectStore:
         for line in output.split(b"\0")[:-1]:
             meta, _, path = line.partition(b"\t")
             mode, _, blob, size = meta.decode().split()
+            if size == "BAD":
+                raise GitError(f"{self.path} lacks the content of {os.fsdecode(path)}: it is damaged or a partial "
+                               "clone; fetch what is missing, or clone it again")  # fmt: skip
             entries.append(Entry(mode, blob, 0 if size == "-" else int(size), os.fsdecode(path)))
         return entries
 

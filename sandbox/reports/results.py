@@ -14,10 +14,10 @@ _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def is_test(test: str) -> bool:
-    """Whether an id is a test's, and not that of a step: building, loading a file, running the whole. In Rust, a run is
-    a test where a target has a harness of its own."""
+    """Whether an id is a test's, and not that of a step: building, loading a file, starting a package's runner. The run
+    of a single file is a test, where a target of Rust has a harness of its own or a file is run by Node.js."""
     path, _, name = test.rpartition("::")
-    return name not in ("(build)", "(load)") and (name != "(run)" or path.endswith(".rs"))
+    return name not in ("(build)", "(load)") and (name != "(run)" or not path.endswith("package.json"))
 
 
 @dataclass(frozen=True)

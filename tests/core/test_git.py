@@ -52,6 +52,13 @@ def test_the_tree_lists_mode_blob_size_and_path(work: Path) -> None:
     }
 
 
+def test_a_file_whose_content_the_repository_lacks_is_named(work: Path) -> None:
+    blob = git_in(work)("rev-parse", "HEAD:pkg/b.py")
+    (work / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(GitError, match=r"lacks the content of pkg/b\.py.*partial clone"):
+        Repository(work).ls_tree("HEAD")
+
+
 def test_blobs_come_in_the_requested_order_and_a_missing_one_is_an_error(work: Path) -> None:
     repository = Repository(work)
     blobs = {entry.path: entry.blob for entry in repository.ls_tree("HEAD")}

@@ -14,6 +14,7 @@ from sandbox.protocol import WORKSPACE, CommandResult, Limits, SandboxUnavailabl
 from sandbox.reports.v8_coverage import executed_lines
 
 from .go import module_of
+from .javascript.suites import BY_FILE
 from .prepare import LanguageEnvironment
 from .protocol import SCRATCH, TestPlan
 from .tree import folder_of
@@ -42,7 +43,7 @@ exit 0
 """
 _BY_NAME = ("node", "borp", "mocha")
 """Runners that run a test by its name."""
-_BY_FILE = ("ava", "tape", "tap")
+_BY_FILE = ("ava", *BY_FILE)
 _SPECIAL = re.compile(r"[.*+?^${}()|\[\]\\/]")
 
 

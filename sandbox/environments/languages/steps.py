@@ -28,7 +28,7 @@ LIMITS = Limits(cpu_seconds=3600, memory_bytes=6 << 30, processes=256, file_byte
 """For builds; their wall time is what is left of the time for making the environment."""
 _MOST_KEPT = 1 << 30
 _MOST_KEPT_FILES = 200_000
-_NETWORK = ("connection refused", "connection reset", "no such host", "timed out", "timeout", "could not resolve",
+_NETWORK = ("connection refused", "connection reset", "no such host", "timed out", "timeout", "could not resolve host",
             "eai_again", "enotfound", "econnrefused", "tunnel", "502 bad gateway", "503 service",
             "temporary failure")  # fmt: skip
 

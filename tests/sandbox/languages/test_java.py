@@ -3,6 +3,7 @@
 import io
 import os
 import subprocess
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,15 @@ import pytest
 from sandbox.checks import checks_for, run_checks
 from sandbox.environments.languages import SourceTree
 from sandbox.environments.languages.java import Java
-from sandbox.environments.languages.java.machine import Jdk, chosen_jdk, jdks, major_of, maven
-from sandbox.environments.languages.java.maven import missing
+from sandbox.environments.languages.java.choice import chosen_jdk
+from sandbox.environments.languages.java.language import raising
+from sandbox.environments.languages.java.machine import Jdk, Maven, jdks, major_of, maven
+from sandbox.environments.languages.java.maven import REPOSITORY, SCRIPT, failures, files, missing
+from sandbox.environments.languages.java.newer_maven import unpack
+from sandbox.environments.languages.java.releases import Releases, activated
 from sandbox.environments.languages.java.reports import Sources
 from sandbox.environments.languages.java.reports import test_cases as cases_of
-from sandbox.environments.languages.protocol import Ran, TestPlan
+from sandbox.environments.languages.protocol import INSIDE, Ran, TestPlan
 from sandbox.environments.languages.suite import open_session
 from sandbox.environments.wanted import EnvironmentRefused
 
@@ -92,7 +97,8 @@ def test_finds_the_build_of_the_root_with_its_modules_and_the_newest_release_tha
     needs = needs_of(root)
     assert needs.folders == ("",)
     assert needs.files == ("pom.xml", "one/pom.xml", ".mvn/maven.config")
-    assert (needs.version, needs.version_from, needs.facts["oldest"]) == ("21", "one/pom.xml", 17)
+    assert (needs.version, needs.version_from) == ("21", "one/pom.xml")
+    assert [one["oldest"] for one in needs.facts["releases"]] == [17]
     assert needs.facts["builds"][""]["projects"] == {"": "all", "one": "one"}
     assert needs.facts["builds"][""]["defines"] == ("revision=2",)
 
@@ -137,7 +143,26 @@ def test_levels_come_from_properties_and_from_the_compiler_plugin(repository):
         <configuration><source>${level}</source></configuration></plugin>"""
     text = pom("demo", release="").replace("<properties>", "<properties><level>1.8</level>")
     needs = needs_of(repository({**FILES, "pom.xml": text.replace(PLUGINS, plugin)}))
-    assert (needs.version, needs.facts["oldest"]) == ("8", 8)
+    (found,) = needs.facts["releases"]
+    assert (needs.version, found["oldest"], found["fixed"], found["properties"]) == ("8", 8, 0, {"level": 8})
+
+
+def test_a_profile_that_a_jdk_activates_says_the_release_for_it(repository):
+    profile = """<profiles><profile><activation><jdk>[12,20)</jdk></activation>
+        <properties><maven.compiler.source>7</maven.compiler.source></properties></profile></profiles>"""
+    text = pom("demo", release="").replace("<maven.compiler.release></maven.compiler.release>",
+                                           "<maven.compiler.source>1.5</maven.compiler.source>")  # fmt: skip
+    needs = needs_of(repository({**FILES, "pom.xml": text.replace("<build>", f"{profile}<build>")}))
+    assert [(one["since"], one["oldest"]) for one in needs.facts["releases"]] == [(11, 5), (12, 7), (20, 5)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fitting"),
+    [("17", {17}), ("!17", {11, 21, 25}), ("[17,)", {17, 21, 25}), ("(11,21)", {17}), ("(,17]", {11, 17}),
+     ("[21]", {21}), ("1.8", set())],
+)  # fmt: skip
+def test_ranges_of_jdks_as_profiles_name_them(wanted, fitting):
+    assert {jdk for jdk in (11, 17, 21, 25) if activated(wanted, jdk)} == fitting
 
 
 def test_a_version_that_is_not_there_is_named(repository, central):
@@ -147,20 +172,54 @@ def test_a_version_that_is_not_there_is_named(repository, central):
         Java().toolchain(needs_of(repository({**FILES, "pom.xml": pom("demo", release="99")})))
 
 
+def releases(needed: int, oldest: int, fixed: int | None = None) -> list[Releases]:
+    return [Releases(11, needed, "pom.xml", oldest, "pom.xml", oldest if fixed is None else fixed, {"level": oldest})]
+
+
 @pytest.mark.parametrize(
     ("wanted", "oldest", "preferred", "chosen"),
     [(8, 8, 0, "17.0.2"), (21, 21, 0, "25.0.1"), (0, 0, 25, "25.0.1"), (8, 8, 11, "11.0.1"), (6, 6, 0, "11.0.1")],
 )
 def test_the_nearest_jdk_is_chosen(monkeypatch, wanted, oldest, preferred, chosen):
     there = tuple(Jdk(Path(f"/{version}"), version) for version in ("11.0.1", "17.0.1", "17.0.2", "25.0.1"))
-    monkeypatch.setattr("sandbox.environments.languages.java.machine.jdks", lambda: there)
-    assert chosen_jdk(wanted, oldest, preferred, "pom.xml").version == chosen
+    monkeypatch.setattr("sandbox.environments.languages.java.choice.jdks", lambda: there)
+    assert chosen_jdk(releases(wanted, oldest), preferred).version == chosen
 
 
-def test_a_release_for_which_no_jdk_compiles_any_more_is_refused(monkeypatch):
-    monkeypatch.setattr("sandbox.environments.languages.java.machine.jdks", lambda: (Jdk(Path("/j"), "25.0.1"),))
+def test_a_release_for_which_no_jdk_compiles_any_more_is_refused_unless_properties_alone_name_it(monkeypatch):
+    monkeypatch.setattr("sandbox.environments.languages.java.choice.jdks", lambda: (Jdk(Path("/j"), "25.0.1"),))
     with pytest.raises(EnvironmentRefused, match=r"Java 6 \(pom\.xml\).*raise it to 8.*older than 12"):
-        chosen_jdk(6, 6, 0, "pom.xml")
+        chosen_jdk(releases(6, 6), 0)
+    assert chosen_jdk(releases(6, 6, fixed=0), 0).version == "25.0.1"
+
+
+def test_a_build_for_a_release_that_is_too_old_is_given_a_newer_one(repository, monkeypatch):
+    monkeypatch.setattr("sandbox.environments.languages.java.language.jdks", lambda: (Jdk(Path("/j"), "25.0.1"),))
+    text = pom("demo", release="${level}").replace("<properties>", "<properties><level>1.6</level>")
+    needs = needs_of(repository({**FILES, "pom.xml": text}))
+    log = """[ERROR] Failed to execute goal a:b:1:compile (x) on project y: Compilation failure:
+[ERROR] Source option 6 is no longer supported. Use 8 or later.
+[ERROR] -> [Help 1]
+[ERROR] unrelated"""
+    (failed,) = failures(log)
+    assert failed.endswith("Compilation failure: Source option 6 is no longer supported. Use 8 or later.")
+    assert raising(needs, [failed]) == [f"-Dmaven.compiler.{name}=8" for name in ("release", "source", "target")]
+    assert raising(needs, ["cannot find symbol"]) == []
+
+
+def test_a_newer_maven_is_asked_for_where_a_plugin_needs_it_and_unpacked(tmp_path):
+    log = "[ERROR] Failed to execute goal p: The plugin org.x:y:1 requires Maven version 3.9 -> [Help 1]\n"
+    assert list(missing(log + log.replace("3.9", "3.10.1"))) == ["maven\t[3.10.1,4.0.0-alpha-1)"]
+    assert list(missing(log.replace("3.9", "4.0"))) == []
+    folder = tmp_path / "m2/org/apache/maven/apache-maven/3.9.1"
+    folder.mkdir(parents=True)
+    (tmp_path / "made").mkdir()
+    with tarfile.open(folder / "apache-maven-3.9.1-bin.tar.gz", "w:gz") as archive:
+        content = tarfile.TarInfo("apache-maven-3.9.1/lib/a.jar")
+        archive.addfile(content, io.BytesIO())
+    unpack(tmp_path / "m2", tmp_path / "made")
+    assert (tmp_path / "made/maven/lib/a.jar").is_file()
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -192,6 +251,29 @@ a.b:c:jar:1.0 has not been downloaded from it before. -> [Help 1]
         "artifact\td:e:exe:linux-x86_64:2",
         "plugin\torg.x:y-plugin:3",
     }
+
+
+@pytest.mark.parametrize(("version", "fetched", "chained"), [("3.8.7", False, False), ("3.9.1", False, True),
+                                                            ("3.8.7", True, True)])  # fmt: skip
+def test_maven_is_given_a_repository_of_links_or_from_3_9_on_a_second_one(tmp_path, version, fetched, chained):
+    inside = tmp_path / "packages"
+    (inside / "build").mkdir(parents=True)
+    (inside / "build/defines").write_text("-Da=8 -Db=8")
+    (inside / "build/phase").write_text("package")
+    if fetched:
+        (inside / "maven/boot").mkdir(parents=True)
+    (tmp_path / "jdk/bin").mkdir(parents=True)
+    (tmp_path / "jdk/bin/java").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "jdk/bin/java").chmod(0o755)
+    script = files(Maven(Path("/m"), version), ())[SCRIPT].replace(INSIDE, str(inside))
+    (tmp_path / "mvn.sh").write_text(script)
+    given = {"PATH": os.defpath, "JAVA_HOME": str(tmp_path / "jdk")}
+    words = subprocess.run(["/bin/sh", tmp_path / "mvn.sh", ".", "-fae"], capture_output=True, text=True, check=True,
+                           timeout=60, env=given).stdout.split("\n")  # fmt: skip
+    assert (f"-Dmaven.repo.local.tail={inside}/m2" in words) == chained
+    assert (f"-Dmaven.repo.local={REPOSITORY}" in words) != chained
+    assert (f"-Dmaven.home={inside}/maven" in words) == fetched
+    assert {"-Da=8", "-Db=8", "package", "-Xss8m", "-fae"} <= set(words)
 
 
 REPORT = """<testsuite name="com.example.CalcTest"><testcase classname="com.example.CalcTest" name="adds" time="0.5">

@@ -19,9 +19,11 @@ from sandbox.environments.languages.javascript.locks import from_registry
 from sandbox.environments.languages.javascript.node import choose_node, installed_nodes
 from sandbox.environments.languages.javascript.runners import Run, command_of, files_of, patterns_of
 from sandbox.environments.languages.javascript.semver import satisfies
+from sandbox.environments.languages.protocol import Ran
 from sandbox.environments.languages.suite import open_session, run_tests
-from sandbox.environments.wanted import EnvironmentRefused
+from sandbox.environments.wanted import EnvironmentRefused, FetchFailed
 from sandbox.protocol import Limits
+from sandbox.reports.results import is_test
 
 LIMITS = Limits(wall_seconds=600, cpu_seconds=1200, memory_bytes=4 << 30, processes=256)
 CODE = "exports.add = (a, b) => a - b;\n"
@@ -73,11 +75,30 @@ def runs(root: Path) -> list[tuple[str, str, tuple[str, ...], list[str]]]:
         ({"test": "node --experimental-vm-modules node_modules/jest/bin/jest.js --silent"},
          [("jest", ("node", "--experimental-vm-modules", "node_modules/jest/bin/jest.js", "--silent"), [])]),
         ({"test": "tsx --test test/*.ts"}, [("node", ("tsx", "--test", "test/*.ts"), [])]),
+        ({"test": "node bin/fix.js mocha test/**/*.js --exit"}, [("mocha", ("mocha", "test/**/*.js", "--exit"), [])]),
+        ({"test": "uvu -r esm -i fixtures test calc"}, [("uvu", ("uvu", "-r", "esm", "test/calc.test.js"), [])]),
+        ({"test": "uvu test other"}, [("uvu", ("uvu",), [])]),
+        ({"test": "node build.js"}, [("node", ("node", "--test"), [])]),
     ],
 )  # fmt: skip
 def test_the_runner_and_what_builds_before_come_from_the_test_script(repository, scripts, expected):
     root = repository({**FILES, "package.json": package(scripts=scripts)})
     assert [one[1:] for one in runs(root)] == expected
+
+
+def test_a_script_that_runs_a_file_of_the_tests_is_a_run_of_it(repository):
+    files = {"calc.js": CODE, "test/index.js": "require('assert')(require('../calc.js').add(1, 1) === 2)"}
+    root = repository({**files, "package.json": package(scripts={"test": "node -r ./x test && node size.js"})})
+    assert runs(root) == [("", "program", ("node", "-r", "./x", "test/index.js"), [])]
+    (plan,) = JavaScript().plans(needs_of(root), [], 60)
+    given = json.loads(plan.command[-1])
+    assert (given["command"], given["each"]) == (["node", "-r", "./x"], ["test/index.js"])
+    said = b"\n# penstock-file: test/index.js\nit is -0\n# penstock-ended: 1\n"
+    cases = JavaScript().results(needs_of(root), Ran(plan, 1, said, b"", {}), SourceTree(root))
+    assert [(case.id, case.outcome, is_test(case.id)) for case in cases] == [
+        ("package.json::(run)", "passed", False), ("test/index.js::(run)", "failed", True),
+    ]  # fmt: skip
+    assert "it is -0" in cases[1].message
 
 
 def test_variables_that_a_script_sets_reach_the_runner_that_another_one_starts(repository):
@@ -275,6 +296,23 @@ def test_a_registry_that_does_not_answer_is_named(repository, suites):
     root = repository({**FILES, "package.json": package(dependencies={"lib": "1.0.0"})})
     with pytest.raises(RegistryUnreachable, match="name one for javascript in the setting"):
         suites.environment(JavaScript(), root, registries={"javascript": "http://127.0.0.1:9"})
+
+
+@pytest.mark.parametrize("said", ["npm error ERESOLVE could not resolve", "npm error see /x/2026-eresolve-report.txt"])
+def test_peers_that_exclude_each_other_are_left_to_the_packages(tmp_path, said):
+    commands: list[list[str]] = []
+
+    def run(words, variables, cwd=""):
+        commands.append(list(words))
+        if "--legacy-peer-deps" not in words:
+            raise FetchFailed(said)
+
+    (tmp_path / "package.json").write_text(package())
+    step = SimpleNamespace(folder=tmp_path, made=tmp_path / "made", run=run,
+                           registry=SimpleNamespace(address="https://npm.example.com/"))  # fmt: skip
+    root = {"folder": "", "manager": "npm", "lock": "", "packages": [""], "named": "", "installs": True}
+    Installing(step, SimpleNamespace(program=Path("/node"), npm=Path("/npm"))).install(root)
+    assert ["--legacy-peer-deps" in words for words in commands] == [False, True]
 
 
 def test_the_fetch_step_gets_nothing_of_a_repository_that_a_package_manager_would_run(tmp_path):

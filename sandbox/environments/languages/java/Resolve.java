@@ -72,6 +72,7 @@ import org.eclipse.aether.resolution.ArtifactRequest;
 import org.eclipse.aether.resolution.ArtifactResult;
 import org.eclipse.aether.resolution.DependencyRequest;
 import org.eclipse.aether.resolution.DependencyResolutionException;
+import org.eclipse.aether.resolution.VersionRangeRequest;
 import org.eclipse.aether.transfer.ArtifactNotFoundException;
 import org.eclipse.aether.transfer.ArtifactTransferException;
 import org.eclipse.aether.transfer.MetadataTransferException;
@@ -204,7 +205,10 @@ public final class Resolve {
         });
     }
 
-    /** `pom`: a project; `activate`: a profile; `extension`, `artifact` and `plugin`: coordinates to fetch as such. */
+    /**
+     * `pom`: a project; `activate`: a profile; `extension`, `artifact` and `plugin`: coordinates to fetch as such;
+     * `maven`: a range of versions of Maven itself, of which the newest release is fetched.
+     */
     private void all(Map<String, List<String>> request) throws Exception {
         List<File> poms = new ArrayList<>();
         for (String path : request.getOrDefault("pom", List.of())) {
@@ -249,6 +253,9 @@ public final class Resolve {
         }
         for (String coordinates : request.getOrDefault("artifact", List.of())) {
             work.add(() -> tree(new DefaultArtifact(coordinates), List.of(), "the build"));
+        }
+        for (String range : request.getOrDefault("maven", List.of())) {
+            work.add(() -> distribution(range));
         }
         ExecutorService pool = Executors.newFixedThreadPool(THREADS);
         for (Runnable one : work) {
@@ -400,6 +407,18 @@ public final class Resolve {
         }
         for (Xpp3Dom child : element.getChildren()) {
             named(child, model, pom);
+        }
+    }
+
+    private void distribution(String range) {
+        Artifact any = new DefaultArtifact("org.apache.maven", "apache-maven", "bin", "tar.gz", range);
+        try {
+            String newest = repositories.resolveVersionRange(session, new VersionRangeRequest(any, remote, null))
+                .getVersions().stream().map(String::valueOf).filter(version -> !version.contains("-"))
+                .reduce((one, next) -> next).orElseThrow(() -> new ArtifactNotFoundException(any, null));
+            repositories.resolveArtifact(session, new ArtifactRequest(any.setVersion(newest), remote, null));
+        } catch (Exception problem) {
+            missing("Maven " + range, problem, "the build");
         }
     }
 

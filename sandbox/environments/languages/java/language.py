@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ from sandbox.protocol import Mount
 from sandbox.reports import TestCase, unique
 
 from . import maven as offline
-from .machine import chosen_jdk, jdks, maven
-from .poms import Project, active, java_levels, maven_configuration, oldest_jdk, parsed, preferred_jdk, reactor
+from . import newer_maven
+from .choice import USUAL, chosen_jdk
+from .machine import Maven, jdks, maven
+from .poms import Project, active, maven_configuration, parsed, preferred_jdk, reactor
+from .releases import Releases, releases_by_jdk
 from .reports import Sources, test_cases
 
 _CENTRAL = "https://repo.maven.apache.org/maven2"
@@ -77,27 +81,20 @@ class Java:
                 "extensions": configuration.extensions,
                 "projects": {folder_of(path): projects[path].artifact for path in projects if path in plain},
             }  # fmt: skip
-        levels = java_levels(projects)
-        needed, where = max([*levels, oldest_jdk(projects)], key=lambda one: one[0], default=(0, ""))
-        oldest, said = min(levels, key=lambda one: one[0], default=(0, ""))
-        facts |= {"oldest": oldest, "oldest_from": said, "preferred": preferred_jdk(folder_of(builds[0]), tree),
-                  "tried": _tried(projects, tree)}  # fmt: skip
+        releases = releases_by_jdk(projects)
+        usual = [one for one in releases if one.since <= USUAL][-1]
+        facts |= {"releases": [asdict(one) for one in releases], "tried": _tried(projects, tree),
+                  "preferred": preferred_jdk(folder_of(builds[0]), tree)}  # fmt: skip
         return Needs("java", "maven surefire", tuple(map(folder_of, builds)), tuple(dict.fromkeys(files)),
-                     str(needed or ""), where, facts=facts)  # fmt: skip
+                     str(usual.needed or ""), usual.needed_from, facts=facts)  # fmt: skip
 
     def toolchain(self, needs: Needs) -> Toolchain:
         facts = needs.facts
         if needs.runner == "gradle":
             raise EnvironmentRefused(f"a build by Gradle ({needs.files[0]}), and only those by Maven are run",
                                      "Add a pom.xml, or name the tests with `test` in penstock.toml.")  # fmt: skip
-        jdk = chosen_jdk(int(needs.version or 0), 0, int(facts["preferred"]), needs.version_from)
-        if facts["oldest"] and facts["oldest"] < jdk.oldest:
-            jdk = chosen_jdk(int(needs.version or 0), int(facts["oldest"]), int(facts["preferred"]),
-                             facts["oldest_from"])  # fmt: skip
-        found = maven()
-        if found is None:
-            raise EnvironmentRefused(f"Maven 3 ({needs.files[0]}), which is not on this machine",
-                                     "Install it (https://maven.apache.org, or the package maven).")  # fmt: skip
+        jdk = chosen_jdk([Releases(**one) for one in facts["releases"]], int(facts["preferred"]))
+        found = _installed_maven(needs.files[0])
         outside = [home for home in (jdk.home, found.home) if not home.is_relative_to("/usr")]
         variables = {"JAVA_HOME": str(jdk.home), "PATH": f"{jdk.home}/bin:/usr/local/bin:/usr/bin:/bin",
                      "MAVEN_HOME": str(found.home)}  # fmt: skip
@@ -135,21 +132,29 @@ class Java:
         lacking = [tuple(line.split("\t")[1:]) for line in said.splitlines() if line.startswith("MISSING\t")]
         known = _read(step.made / "lacking.json")
         (step.made / "lacking.json").write_text(json.dumps([*known, *lacking][:500]))
+        newer_maven.unpack(local, step.made)
         for path in local.rglob("*"):
             if path.name.endswith(_FRESH):
                 path.unlink()
-        for name, text in offline.files(toolchain.variables["MAVEN_HOME"], jdks()).items():
+        for name, text in offline.files(_installed_maven(needs.files[0]), jdks()).items():
             (step.made / name).parent.mkdir(exist_ok=True)
             (step.made / name).write_text(text)
 
     def build(self, needs: Needs, step: BuildStep) -> None:
         failed = self._tried(needs, step, "test")
+        if defines := raising(needs, failed):
+            kept = {"defines": " ".join(defines)}
+            step.run(offline.keeping(kept), {})
+            step.keep(offline.KEPT, "build")
+            step.note(f"No JDK of this machine compiles for a release of Java that this build names: {kept['defines']} "
+                      "is given to it.")  # fmt: skip
+            failed = self._tried(needs, step, "test")
         if failed and len(needs.facts["poms"]) > 1:
             # A project may need another as an archive, which later phases make.
             later = self._tried(needs, step, "package")
             if len(later) < len(failed):
-                step.run(offline.keeping("package"), {})
-                step.keep(offline.KEPT, "phase")
+                step.run(offline.keeping({"phase": "package"}), {})
+                step.keep(offline.KEPT, "build")
                 failed = later
         if failed:
             raise BuildFailed("; ".join(failed))
@@ -196,10 +201,29 @@ class Java:
         return unique(test_cases(ran, projects, Sources(tree)))
 
 
+def _installed_maven(asking: str) -> Maven:
+    """Raises `EnvironmentRefused`; `asking` is the POM that needs it."""
+    found = maven()
+    if found is None:
+        raise EnvironmentRefused(f"Maven 3 ({asking}), which is not on this machine",
+                                 "Install it (https://maven.apache.org, or the package maven).")  # fmt: skip
+    return found
+
+
+def raising(needs: Needs, failed: Sequence[str]) -> list[str]:
+    """Options by which a build compiles for a newer release, where javac says that its own is too old for it."""
+    if not any(map(offline.is_too_old, failed)):
+        return []
+    old = max(jdk.oldest for jdk in jdks())
+    named = {name for one in needs.facts["releases"] for name, level in one["properties"].items() if level < old}
+    return [f"-D{name}={old}" for name in sorted({"maven.compiler.source", "maven.compiler.target", *named})]
+
+
 def _is_own(wanted: str, own: Sequence[str]) -> bool:
     """Whether what Maven lacks is a project of the repository; `own` are G:A:V, V empty where it is not known."""
-    parts = wanted.partition("\t")[2].split(":")
-    return any(f"{parts[0]}:{parts[1]}:{version}" in own for version in ("", parts[-1]))
+    kind, _, coordinates = wanted.partition("\t")
+    parts = coordinates.split(":")
+    return kind != "maven" and any(f"{parts[0]}:{parts[1]}:{version}" in own for version in ("", parts[-1]))
 
 
 def _of_gradle(tree: SourceTree) -> Needs | None:

@@ -9,16 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.environments.wanted import EnvironmentRefused
-
 _JDKS = ("/usr/lib/jvm/*", "/usr/java/*", "/usr/local/lib/jvm/*", "/opt/*", "/opt/java/*", "~/.jdks/*",
          "~/.sdkman/candidates/java/*")  # fmt: skip
 _MAVENS = ("/usr/share/maven", "/usr/local/*maven*", "/opt/*maven*", "~/.sdkman/candidates/maven/*")
-_USUAL = 17
-"""A JDK older than this is used only if there is no other: many plugins of current builds need it."""
 _LEAST = 11
 """`Resolve.java` needs it, and it can compile for every release that older ones are still used for."""
-_OLDEST = ((20, 8), (12, 7), (9, 6), (8, 2))
+OLDEST = ((20, 8), (12, 7), (9, 6), (8, 2))
 """The oldest release for which the compiler of a JDK, from this version on, compiles (JEP 182)."""
 
 
@@ -33,7 +29,7 @@ class Jdk:
 
     @property
     def oldest(self) -> int:
-        return next((oldest for since, oldest in _OLDEST if self.major >= since), 1)
+        return next((oldest for since, oldest in OLDEST if self.major >= since), 1)
 
 
 @dataclass(frozen=True)
@@ -104,33 +100,3 @@ def _expanded(patterns: Sequence[str]) -> Iterator[Path]:
     for pattern in patterns:
         path = Path(pattern).expanduser()
         yield from sorted(Path("/").glob(str(path).lstrip("/")))
-
-
-def chosen_jdk(wanted: int, oldest: int, preferred: int, source: str) -> Jdk:
-    """The JDK for a build that compiles for releases from `oldest` to `wanted` (0 for unknown): the one that the
-    repository prefers, else the nearest that is not older. The newest breaks what is older than itself.
-
-    Raises `EnvironmentRefused`."""
-    there = jdks()
-    known = ", ".join(jdk.version for jdk in there) or "none"
-    new = [jdk for jdk in there if jdk.major >= wanted]
-    if not new:
-        name = f"a JDK of version {wanted} or newer ({source})" if wanted else "a JDK"
-        raise EnvironmentRefused(f"{name}, and this machine has {known}",
-                                 f"Install it, for example the package openjdk-{max(wanted, _USUAL)}-jdk, or any below "
-                                 "/usr/lib/jvm.")  # fmt: skip
-    fit = [jdk for jdk in new if not oldest or oldest >= jdk.oldest]
-    if not fit:
-        raise EnvironmentRefused(
-            f"Java {oldest} ({source}), for which the JDKs of this machine ({known}) compile no longer",
-            f"Raise it to {new[0].oldest}, or install a JDK that is older than "
-            f"{min(since for since, least in _OLDEST if least > oldest)}.",
-        )
-    exact = [jdk for jdk in fit if jdk.major == preferred]
-    usual = [jdk for jdk in fit if jdk.major >= _USUAL]
-    return (exact[-1:] or [_first_of_its_version(usual)] if usual or exact else [fit[-1]])[0]
-
-
-def _first_of_its_version(jdks: Sequence[Jdk]) -> Jdk:
-    """The newest of the oldest version."""
-    return [jdk for jdk in jdks if jdk.major == jdks[0].major][-1]

@@ -4,13 +4,13 @@ Everything of a build that is code (plugins, extensions, `.mvn`) runs there and 
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from sandbox.environments.languages.protocol import INSIDE, SCRATCH
 
-from .machine import Jdk, launcher_of
+from . import newer_maven
+from .machine import Jdk, Maven, launcher_of
 
 SCRIPT = "mvn.sh"
 _SCRIPT = """#!/bin/sh
@@ -22,17 +22,33 @@ if [ -f "$holder/.mvn/jvm.config" ]; then
     options=$(sed 's/#.*//' "$holder/.mvn/jvm.config" | tr '\\r\\n' '  ')
 fi
 case "$options" in *GC*) ;; *) options="-XX:+UseSerialGC $options" ;; esac
+# The compiler runs in this JVM, and long chains of calls overflow the usual stack.
+case "$options" in *-Xss*) ;; *) options="-Xss8m $options" ;; esac
 if [ "$1" = "until" ]; then
     phase=$2
     shift 2
 else
-    phase=$(cat {inside}/phase/name 2>/dev/null || echo test)
+    phase=$(cat {inside}/build/phase 2>/dev/null || echo test)
 fi
+home="{home}"
+boot="{boot}"
+chained={chained}
+if [ -d {inside}/{newer} ]; then
+    chained=yes
+    home={inside}/{newer}
+    boot=$(echo "$home"/boot/plexus-classworlds-*.jar)
+fi
+local="-Dmaven.repo.local={repository}"
+if [ "$chained" = yes ]; then
+    # Maven 3.9 does not take links for files of its repository, and can have a second one behind it.
+    local="-Dmaven.repo.local={repository}-own -Dmaven.repo.local.tail={inside}/m2"
+fi
+defines=$(cat {inside}/build/defines 2>/dev/null)
 set -f
-exec "$JAVA_HOME/bin/java" $options -XX:TieredStopAtLevel=1 -classpath "{boot}" -Dclassworlds.conf={inside}/m2.conf \\
-    -Dmaven.home="{home}" -Dmaven.multiModuleProjectDirectory="$holder" \\
+exec "$JAVA_HOME/bin/java" $options -XX:TieredStopAtLevel=1 -classpath "$boot" -Dclassworlds.conf={inside}/m2.conf \\
+    -Dmaven.home="$home" -Dmaven.multiModuleProjectDirectory="$holder" \\
     org.codehaus.plexus.classworlds.launcher.Launcher -o -B -s {inside}/settings.xml -gs {inside}/settings.xml \\
-    -t {inside}/toolchains.xml -Dmaven.repo.local={repository} -Dstyle.color=never "$phase" "$@"
+    -t {inside}/toolchains.xml $local -Dstyle.color=never $defines "$phase" "$@"
 """
 _LAUNCHER = """main is org.apache.maven.cli.MavenCli from plexus.core
 set maven.conf default ${maven.home}/conf
@@ -49,8 +65,11 @@ _LOGGING = "".join(f"org.slf4j.simpleLogger.{line}\n" for line in (
 _SETTINGS = """<settings><mirrors><mirror><id>central</id><mirrorOf>*</mirrorOf>
 <url>https://repo.maven.apache.org/maven2</url></mirror></mirrors></settings>
 """
+_CHAINED = [3, 9]
+"""The first Maven with a chain of local repositories."""
 REPOSITORY = f"/workspace/{SCRATCH}/m2"
-KEPT = f"{SCRATCH}/phase"
+KEPT = f"{SCRATCH}/build"
+"""A folder of files that say how this build is run: up to which `phase`, and with which `defines`."""
 FETCHED = f"{INSIDE}/m2"
 _NO_CHECKS = ("animal.sniffer.skip", "check.buildplan.skip", "checkstyle.skip",
               "enforcer.skip", "forbiddenapis.skip", "formatter.skip",
@@ -62,10 +81,14 @@ _NO_CHECKS = ("animal.sniffer.skip", "check.buildplan.skip", "checkstyle.skip",
 """Properties by which plugins are told to skip what says nothing about tests: style, licences, releases, front ends."""
 
 
-def files(home: str, jdks: Sequence[Jdk]) -> dict[str, str]:
+def files(maven: Maven, jdks: Sequence[Jdk]) -> dict[str, str]:
     """What is put beside the local repository, by name."""
+    home = maven.home
+    chained = "yes" if [int(part) for part in re.findall(r"\d+", maven.version)[:2]] >= _CHAINED else "no"
+    script = _SCRIPT.format(boot=launcher_of(home), home=home, inside=INSIDE, repository=REPOSITORY, chained=chained,
+                            newer=newer_maven.FOLDER)  # fmt: skip
     return {
-        SCRIPT: _SCRIPT.format(boot=launcher_of(Path(home)), home=home, inside=INSIDE, repository=REPOSITORY),
+        SCRIPT: script,
         "m2.conf": _LAUNCHER % INSIDE,
         "logging/simplelogger.properties": _LOGGING,
         "settings.xml": _SETTINGS,
@@ -86,9 +109,10 @@ def command(holder: str, *arguments: str, phase: str = "") -> tuple[str, ...]:
             "-Dmaven.test.failure.ignore=true", *skipped, *arguments)  # fmt: skip
 
 
-def keeping(phase: str) -> tuple[str, ...]:
-    """Writes down, in the folder `KEPT` of the workspace, up to which phase this build is run."""
-    return ("/bin/sh", "-c", 'mkdir -p "$1" && printf %s "$2" >"$1/name"', "sh", KEPT, phase)
+def keeping(texts: Mapping[str, str]) -> tuple[str, ...]:
+    """Writes files of these names, beside those that are there, into the folder `KEPT` of the workspace."""
+    script = 'mkdir -p "$1" && shift && for one; do printf %s "${one#*=}" >"$0/${one%%=*}"; done'
+    return ("/bin/sh", "-c", script, KEPT, KEPT, *(f"{name}={text}" for name, text in texts.items()))
 
 
 def selecting(classes: Sequence[str]) -> list[str]:
@@ -111,7 +135,9 @@ _COORDINATES = re.compile(rf"{_PART}:{_PART}:{_PART}(?::{_PART}){{1,2}}")
 
 
 def missing(output: str) -> Iterator[str]:
-    """What Maven says that it lacks: lines `artifact` or `plugin`, a tab, and the coordinates."""
+    """What Maven says that it lacks: lines `artifact` or `plugin`, a tab, and the coordinates; or `maven` and a
+    range of versions."""
+    yield from newer_maven.wanted(output)
     for line in output.splitlines():
         if line.startswith(("[ERROR]", "[FATAL]", "[WARNING]")):
             for found in [*_PLUGIN.finditer(line), *_VERSION.finditer(line)]:
@@ -124,10 +150,22 @@ def missing(output: str) -> Iterator[str]:
                     yield f"artifact\t{one}"
 
 
+_FAILURE = re.compile(
+    r"^\[ERROR\] (Failed to execute goal .{1,400}(?:\n\[ERROR\] (?!Failed|->|To see|Re-run|\s*$).{1,300}){0,5})",
+    re.MULTILINE,
+)
+
+
 def failures(output: str) -> list[str]:
     """Why projects could not be built, one line for each."""
-    found = re.findall(r"^\[ERROR\] Failed to execute goal (.{1,400})", output, re.MULTILINE)
-    return [reason for reason in found if NO_TESTS not in reason]
+    found = [" ".join(text.replace("[ERROR]", "").split()) for text in _FAILURE.findall(output)]
+    return [reason.removeprefix("Failed to execute goal ") for reason in found if NO_TESTS not in reason]
+
+
+def is_too_old(reason: str) -> bool:
+    """Whether javac refuses a release of Java as too old."""
+    return re.search(r"(?:Source|Target) option \S+ is no longer supported|release version \d+ not supported|"
+                     r"invalid (?:source|target) release", reason) is not None  # fmt: skip
 
 
 def has_tested(output: str) -> bool:

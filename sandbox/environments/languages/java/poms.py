@@ -18,7 +18,8 @@ _COMPILER = ("release", "source", "target", "testRelease", "testSource", "testTa
 @dataclass
 class Project:
     """One POM. `modules` are paths of POMs; those of profiles, which may not be active, are in `optional`. `levels` are
-    the releases of Java that it compiles for, `least` the oldest JDK that it allows (0 for unknown)."""
+    the releases of Java that it compiles for, as they are written, `least` the oldest JDK that it allows. `for_jdk` are
+    properties of profiles that are active with some JDKs alone, each after the JDKs as `<jdk>` names them."""
 
     path: str
     group: str
@@ -30,6 +31,7 @@ class Project:
     properties: dict[str, str] = field(default_factory=dict)
     levels: list[str] = field(default_factory=list)
     least: str = ""
+    for_jdk: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     @property
     def folder(self) -> str:
@@ -51,15 +53,23 @@ def read_pom(path: str, tree: SourceTree) -> Project:
         where = "../pom.xml" if relative is None else (relative.text or "").strip()
         project.parent = next(iter(_pom_at(folder, where, tree)), "") if where else ""
     for properties in root.iterfind("properties"):
-        project.properties = {one.tag: (one.text or "").strip() for one in properties}
+        project.properties = _properties(properties)
+    for profile in root.iterfind("profiles/profile"):
+        if wanted := profile.findtext("activation/jdk"):
+            project.for_jdk += [(wanted, _properties(one)) for one in profile.iterfind("properties")]
     for name in _COMPILER:
-        project.levels += filter(None, [project.properties.get(f"maven.compiler.{name}", "")])
+        if project.properties.get(f"maven.compiler.{name}"):
+            project.levels.append(f"${{maven.compiler.{name}}}")
     for plugin in root.iterfind(".//plugin"):
         if _text(plugin, "artifactId") == "maven-compiler-plugin":
             project.levels += [text for name in _COMPILER for one in plugin.iter(name) if (text := one.text)]
     for rule in root.iterfind(".//requireJavaVersion/version"):
         project.least = rule.text or ""
     return project
+
+
+def _properties(element: ET.Element) -> dict[str, str]:
+    return {one.tag: (one.text or "").strip() for one in element if isinstance(one.tag, str)}
 
 
 def parsed(content: bytes, path: str) -> ET.Element:
@@ -111,29 +121,6 @@ def active(path: str, projects: Mapping[str, Project]) -> set[str]:
             found.add(at)
             waiting += projects[at].modules
     return found
-
-
-def java_levels(projects: Mapping[str, Project]) -> list[tuple[int, str]]:
-    """Each release of Java that is compiled for, with the POM that says it."""
-    shared: dict[str, str] = {}
-    for project in reversed(list(projects.values())):
-        shared |= project.properties
-    found = []
-    for project in projects.values():
-        for text in project.levels:
-            level = major_of(interpolated(text, {**shared, **project.properties}))
-            if level:
-                found.append((level, project.path))
-    return found
-
-
-def oldest_jdk(projects: Mapping[str, Project]) -> tuple[int, str]:
-    """The oldest JDK that the rule `requireJavaVersion` of a build allows, and the POM that has it."""
-    for project in projects.values():
-        text = interpolated(project.least, project.properties).strip()
-        if text and not text.startswith(("(,", "[,")):
-            return major_of(text), project.path
-    return 0, ""
 
 
 def interpolated(text: str, properties: Mapping[str, str]) -> str:

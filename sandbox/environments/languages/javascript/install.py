@@ -78,20 +78,13 @@ class Installing:
 
     def _npm(self, cwd: str, folder: Path, lock: Path | None, root: Mapping[str, Any]) -> None:
         options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error"]
-        if lock is not None:
-            try:
-                self._run_npm(["ci", *options], cwd)
-            except FetchFailed as failure:
-                if "ERESOLVE" not in str(failure):
-                    raise
-                self._run_npm(["ci", *options, "--legacy-peer-deps"], cwd)
-            return
+        words = ["ci", *options] if lock is not None else ["install", "--no-package-lock", *options]
         try:
-            self._run_npm(["install", "--no-package-lock", *options], cwd)
+            self._run_npm(words, cwd)
         except FetchFailed as failure:
-            if "ERESOLVE" not in str(failure):
+            if "eresolve" not in str(failure).lower():
                 raise
-            self._run_npm(["install", "--no-package-lock", *options, "--legacy-peer-deps"], cwd)
+            self._run_npm([*words, "--legacy-peer-deps"], cwd)
 
     def _run_npm(self, words: Sequence[str], cwd: str) -> None:
         variables = {"npm_config_cache": str(self._cache / "npm"), "npm_config_registry": self._registry}

@@ -9,6 +9,7 @@ from sandbox.environments.languages.protocol import INSIDE
 from sandbox.environments.languages.tree import SourceTree
 
 from .manifests import Package, joined
+from .programs import program_of, uvu_words
 from .scripts import Step, steps_of
 
 _OWN = f"{INSIDE}/penstock"
@@ -62,6 +63,7 @@ def runs_of(package: Package, tree: SourceTree) -> tuple[list[Run], bool]:
     """How a package's tests are run, and whether its script has them run by its workspaces."""
     scripts = package.scripts
     delegates = False
+    programs: list[Step] = []
     for name in _TEST_SCRIPTS:
         if name not in scripts or "no test specified" in scripts[name]:
             continue
@@ -69,11 +71,18 @@ def runs_of(package: Package, tree: SourceTree) -> tuple[list[Run], bool]:
         runners = [step for step in steps if step.kind == "runner"]
         if runners:
             return _from_steps(package, tree, steps, runners), False
+        programs = programs or [step for step in steps if program_of(step, package, tree) is not None]
         delegates = delegates or any(step.kind == "delegate" for step in steps)
     if delegates:
         return [], True
     found = _from_configuration(package, tree)
-    return ([found] if found else []), False
+    return ([found] if found else _from_programs(package, tree, programs)), False
+
+
+def _from_programs(package: Package, tree: SourceTree, programs: list[Step]) -> list[Run]:
+    builds = tuple(dict.fromkeys((package.folder, step.text) for step in _prepared(package, tree)))
+    found = [(step, words) for step in programs if (words := program_of(step, package, tree)) is not None]
+    return [Run(package.folder, "program", words, dict(step.variables), builds) for step, words in found][:_MOST_RUNS]
 
 
 def _from_steps(package: Package, tree: SourceTree, steps: list[Step], runners: list[Step]) -> list[Run]:
@@ -85,6 +94,8 @@ def _from_steps(package: Package, tree: SourceTree, steps: list[Step], runners: 
     found: dict[tuple[str, ...], Run] = {}
     for step in runners:
         runner, words = _runner_of(step)
+        if runner == "uvu":
+            words = uvu_words(words, package, tree)
         found.setdefault(words, Run(package.folder, runner, words, dict(step.variables), commands,
                                     _names_tests(runner, package, tree)))  # fmt: skip
     return list(found.values())[:_MOST_RUNS]

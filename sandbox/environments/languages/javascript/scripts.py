@@ -15,8 +15,8 @@ _DEEPEST = 8
 _WRAPPERS = ("c8", "nyc", "cross-env", "cross-env-shell", "env", "npx", "dotenv", "dotenvx", "time", "env-cmd", "bnx",
              "with-env", "npx-run", "exec", "xvfb-run", "dotenv-flow", "pnpx", "dlx")  # fmt: skip
 RUNNERS = ("jest", "vitest", "mocha", "_mocha", "ava", "tap", "tape", "borp", "react-scripts", "ts-mocha",
-           "mocha-parallel-tests")  # fmt: skip
-_NODES = ("node", "tsx", "ts-node", "esr", "esmo", "babel-node")
+           "mocha-parallel-tests", "uvu")  # fmt: skip
+NODES = ("node", "tsx", "ts-node", "esr", "esmo", "babel-node")
 _DELEGATES = ("turbo", "lerna", "nx", "wsrun", "ultra", "rush", "moon", "preconstruct")
 _CHECKS = ("eslint", "prettier", "xo", "standard", "semistandard", "tsd", "dtslint", "biome", "oxlint", "stylelint",
            "publint", "attw", "size-limit", "knip", "depcheck", "cspell", "husky", "lefthook", "git", "echo", "flow",
@@ -142,14 +142,22 @@ def _words(text: str) -> tuple[list[str], dict[str, str]]:
                 if found := re.fullmatch(r"([A-Za-z_]\w*)=(.*)", word, re.DOTALL):
                     variables[found[1]] = found[2]
             words = words[start:]
+        elif program == "node" and _wraps(words):
+            words = words[2:]
         else:
             break
     return words, variables
 
 
+def _wraps(words: list[str]) -> bool:
+    """Whether a script of the repository is given a runner with its arguments to start."""
+    own = len(words) > 2 and re.search(r"\.[cm]?js$", words[1]) and "node_modules/" not in words[1]
+    return bool(own) and words[2].rpartition("/")[2] in (*RUNNERS, *_WRAPPERS)
+
+
 def _starts_command(word: str) -> bool:
     name = word.rpartition("/")[2]
-    return name in (*RUNNERS, *_NODES, *_WRAPPERS, "npm", "yarn", "pnpm", "npm-run-all", "run-s", "run-p", "turbo",
+    return name in (*RUNNERS, *NODES, *_WRAPPERS, "npm", "yarn", "pnpm", "npm-run-all", "run-s", "run-p", "turbo",
                     "lerna", "nx", "tsc", "rollup", "webpack", "babel", "tsup", "xo", "eslint")  # fmt: skip
 
 
@@ -222,7 +230,7 @@ def _kind(words: list[str], text: str) -> Kind:
         program = next((name for name in RUNNERS if f"/{name}" in script), program)
     if program in RUNNERS and not (program == "react-scripts" and "test" not in words):
         return "runner"
-    if program in _NODES and "--test" in words:
+    if program in NODES and "--test" in words:
         return "runner"
     if program in _DELEGATES or program in ("npm", "yarn", "pnpm", "bun"):
         return "delegate"

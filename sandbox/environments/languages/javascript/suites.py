@@ -19,8 +19,9 @@ BUILD = "(build)"
 RUN = "(run)"
 """The name of the case that says whether a package's runner started and wrote its report."""
 _FILE = "# penstock-file: "
-_BY_FILE = ("tape", "tap")
+BY_FILE = ("tape", "tap", "uvu", "program")
 """Runners whose reports do not name files: each file is run by itself."""
+_BY_EXIT_CODE = ("uvu", "program")
 _AVA = " \u203a "
 
 
@@ -34,7 +35,9 @@ def plan_of(number: int, run: Run, files: Sequence[str], root: str) -> TestPlan:
         "bins": list(bins),
         "report": f"{WORKSPACE}/{report}", "result": f"{WORKSPACE}/{result}",
     }  # fmt: skip
-    if run.runner in _BY_FILE:
+    if run.runner == "program":
+        given |= {"command": list(run.words[:-1]), "each": [run.words[-1]]}
+    elif run.runner in BY_FILE:
         options = [
             word for word in without_files(list(run.words))[1:] if word.startswith("-r") or not word.startswith("-")
         ]
@@ -76,18 +79,22 @@ def _read(
         return own_cases(report, WORKSPACE, joined(folder, "package.json"))
     if runner == "ava":
         return tap_cases(ran.output, WORKSPACE, _ava_places(folder, given["files"], tree))
-    return _by_file(ran, folder)
+    return _by_file(ran, folder, runner in _BY_EXIT_CODE)
 
 
-def _by_file(ran: Ran, folder: str) -> Iterator[TestCase]:
-    """Reads the TAP of several files, each after a line that names it and before one that says how it ended."""
+def _by_file(ran: Ran, folder: str, by_exit_code: bool) -> Iterator[TestCase]:
+    """Reads the TAP of several files, each after a line that names it and before one that says how it ended. Where
+    that is a test's result by itself, the file is one if it prints no TAP."""
     parts = ran.output.decode(errors="replace").split(f"\n{_FILE}")
     for part in parts[1:]:
         head, _, output = part.partition("\n")
         file = joined(folder, head.strip())
         cases = list(tap_cases(output.encode(), WORKSPACE, _always(file)))
         ended = re.search(r"\n# penstock-ended: (\S+)", f"\n{output}")
-        if ended and ended[1] != "0" and not any(case.outcome == "failed" for case in cases):
+        if ended and by_exit_code and not cases:
+            fine = ended[1] == "0"
+            yield TestCase(f"{file}::{RUN}", "passed" if fine else "failed", None, "" if fine else output[-3500:])
+        elif ended and ended[1] != "0" and not any(case.outcome == "failed" for case in cases):
             yield TestCase(f"{file}::{LOAD}", "error", None, output[-3500:])
         elif ended:
             yield TestCase(f"{file}::{LOAD}", "passed")

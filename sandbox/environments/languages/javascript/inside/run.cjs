@@ -136,8 +136,8 @@ if (given.each) {
   let worst = 0;
   for (const file of expanded(given.each)) {
     process.stdout.write(`\n# penstock-file: ${path.normalize(file)}\n`);
-    const one = spawnSync(given.command[0], [...given.command.slice(1), file], { stdio: ['ignore', 'pipe', 'inherit'], env: environment, maxBuffer: 1 << 26 });
-    process.stdout.write(`${one.stdout}\n# penstock-ended: ${one.status ?? one.signal}\n`);
+    const one = spawnSync(given.command[0], [...given.command.slice(1), file], { stdio: ['ignore', 'pipe', 'pipe'], env: environment, maxBuffer: 1 << 26 });
+    process.stdout.write(`${one.stdout}\n${one.stderr}\n# penstock-ended: ${one.status ?? one.signal}\n`);
     worst = worst || (one.status ?? 1);
   }
   process.exit(worst);
