@@ -15,6 +15,7 @@ from .terms import Term
 _FILE, _FRAME, _MESSAGE, _HANG = 6.0, 6.0, 6.0, 4.0
 _SERIES_SHOWN = 6.0
 _LONGEST_SERIES = 6
+_TINY = 2
 _RARE = 0.2
 """The prior probability above which a compared value says nothing: both sides of a comparison are often small."""
 _MOST_MESSAGE = 4_000
@@ -122,9 +123,9 @@ def _normal(text: str) -> str:
 
 
 def _is_telling(series: Sequence[float]) -> bool:
-    """Whether nobody counts like this: several values, which are not simply one after the other."""
+    """Whether nobody counts like this: several values, which are not simply one after the other, nor all tiny."""
     steps = {after - before for before, after in itertools.pairwise(series)}
-    return len(set(series)) > 1 and len(steps) > 1
+    return len(steps) > 1 and max(map(abs, series)) > _TINY
 
 
 def _follow(series: Sequence[float], numbers: Sequence[float]) -> bool:
