@@ -24,6 +24,7 @@ THRESHOLD = 6.0
 PLAUSIBLE = 4.5
 """Below `THRESHOLD`, a patch is a draft; below `PLAUSIBLE`, a test is no target. docs/gate.md has the error rates:
 other problems of the same project are not told apart well."""
+_JUST_BELOW = THRESHOLD - 0.01
 _DAMPING = 0.85
 _TITLE, _BODY, _NAME, _QUOTED = 1.4, 1.0, 1.2, 1.4
 _COVERED = 12.0
@@ -131,7 +132,14 @@ class TaskMeasure:
         return _Measured(test.id, tuple(first), tuple(matches), away)
 
     def _score(self, one: "_Measured") -> float:
-        points = _damped(one.matches)
+        """The score, which weak matches raise to the bound of a draft only."""
+        score = self._sum(one, one.matches)
+        if score < THRESHOLD or not any(match.weak for match in one.matches):
+            return score
+        return max(_JUST_BELOW, self._sum(one, [match for match in one.matches if not match.weak]))
+
+    def _sum(self, one: "_Measured", matches: Sequence[Match]) -> float:
+        points = _damped(matches)
         covered = _COVERED * min(1.0, points / max(self._said, 1.0))
         return points + covered - one.away - _CROWD * math.log(len(self._background) + 5)
 
@@ -239,4 +247,4 @@ def _damped(matches: Sequence[Match]) -> float:
 
 
 def _phrases(matches: Sequence[Match]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(phrase for points, phrase, _ in matches if points >= 0.8))[:6]
+    return tuple(dict.fromkeys(match.phrase for match in matches if match.points >= 0.8))[:6]

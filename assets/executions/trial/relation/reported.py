@@ -38,11 +38,13 @@ _COMPARISON = re.compile(rf"(?:^|assert |: ){_LITERAL} [!=]= {_LITERAL}\s*$")
 
 
 class Match(NamedTuple):
-    """Something shared: its points, a phrase that names it, and the roots of its words."""
+    """Something shared: its points, a phrase that names it, and the roots of its words. What is `weak` does not make a
+    `pass` by itself."""
 
     points: float
     phrase: str
     roots: frozenset[str] = frozenset()
+    weak: bool = False
 
 
 class Reported:
@@ -84,7 +86,7 @@ class Reported:
         for shown in _SERIES.findall(message)[:2]:
             series = [float(number) for number in shown.split(",")][:_LONGEST_SERIES]
             if _is_telling(series) and _follow(series, self._numbers):
-                yield Match(_SERIES_SHOWN, f"both show the numbers {shown[:60]} in this order")
+                yield Match(_SERIES_SHOWN, f"both show the numbers {shown[:60]} in this order", weak=True)
                 return
         sides = _COMPARISON.search(message.partition("\n")[0])
         if sides is None or sides[1].strip("'\"").lower() == sides[2].strip("'\"").lower():
@@ -92,9 +94,8 @@ class Reported:
         values = [_value(side) for side in (sides[1], sides[2])]
         if all(Term("value", value).prior <= _RARE and self._tells(value) for value in values):
             points = sum(information(Term("value", value)) for value in values)
-            yield Match(
-                min(_MESSAGE, points), f"the task speaks of both {sides[1]} and {sides[2]}, which the test compares"
-            )
+            shown = f"the task speaks of both {sides[1]} and {sides[2]}, which the test compares"
+            yield Match(min(_MESSAGE, points), shown, weak=True)
 
     def _tells(self, value: str | float) -> bool:
         """Whether the report has a value that a test compares, in whatever case."""
