@@ -10,7 +10,7 @@ from assets.executions.repository.protected_paths import is_test_path
 from assets.executions.repository.test_command import number_of_tests
 from assets.executions.repository.test_text import test_text
 from assets.executions.trial.baseline import Baseline, Failure
-from assets.executions.trial.relation.measure import NAMED, THRESHOLD, TaskMeasure
+from assets.executions.trial.relation.measure import NAMED, THRESHOLD, Companions, TaskMeasure
 from assets.executions.trial.relation.observed import Observed
 from core.work import Relation, TaskText
 
@@ -34,10 +34,12 @@ class Targets:
         self._baseline = baseline
         failing = baseline.failing
         self.relations: dict[str, Relation] = {}
+        self._companions: Companions | None = None
         if failing:
             observed = Observed(root, baseline)
             measure = TaskMeasure(task, observed.corpus)
-            self.relations = measure.relations([observed.facts(test) for test in failing[:MOST_MEASURED]])
+            facts = [observed.facts(test) for test in failing[:MOST_MEASURED]]
+            self.relations, self._companions = measure.measured(facts)
 
     @property
     def related(self) -> list[str]:
@@ -46,21 +48,28 @@ class Targets:
 
     def sets(self) -> list[TargetSet]:
         """The sets to try, best first: the tests that represent the task with those that fail for the same cause, then
-        without those. A patch must make all tests pass that represent the task, so both sets hold all of these. Empty
-        when no failing test represents the task."""
+        without those. A patch must make all tests pass that represent the task, so both sets hold all of these, and the
+        tests without which the best of these would share less with the task than it takes. A last set leaves those out
+        and has only the relation that remains. Empty when no failing test represents the task."""
         related = self.related
         if not related:
             return []
         strongest = max((self.relations[test] for test in related), key=lambda relation: relation.score)
         failing = self._baseline.failing
+        joined = self._companions
+        if joined is not None and strongest is not self.relations[joined.test]:
+            joined = None
+        together = [test for test in failing if test in related or (joined is not None and test in joined.others)]
         groups = _groups(self._baseline, failing)
-        joined = {test for group in groups.values() if set(group) & set(related) for test in group}
-        wide = [test for test in failing if test in joined]
-        why = "The task is about it." if len(related) == 1 else "The task is about them."
-        sets = [TargetSet(tuple(related), why, strongest)]
-        if len(wide) > len(related):
+        wide = [test for group in groups.values() if set(group) & set(together) for test in group]
+        wide = [test for test in failing if test in wide]
+        why = "The task is about it." if len(together) == 1 else "The task is about them."
+        sets = [TargetSet(tuple(together), why, strongest)]
+        if len(wide) > len(together):
             more = "The task is about them, or they fail for the same cause as one that it is about."
             sets.insert(0, TargetSet(tuple(wide), more, strongest))
+        if joined is not None and joined.alone.related and len(together) > len(related):
+            sets.append(TargetSet(tuple(related), "The task is about a part of them.", joined.alone))
         return sets
 
     def question(self) -> str:

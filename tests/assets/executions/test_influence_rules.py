@@ -1,5 +1,7 @@
 """The rules on what reaches a result, on measured calls without a sandbox."""
 
+import pytest
+
 from assets.executions.judging.behaviour.doubts import judge_behaviour
 from assets.executions.judging.behaviour.measure import Measured, MeasuredCall, Measurement, Result
 from assets.executions.judging.behaviour.rivals import rival_doubt
@@ -93,3 +95,34 @@ def test_patches_with_other_effects_are_rivals() -> None:
     assert rivals("variation", value("a", "self"))
     assert not rivals("variation", value("a"))
     assert not rivals("variation", Result("raise", "ValueError", "ValueError"))
+
+
+def of_kind(name: str, form: str) -> Result:
+    return Result("value", name, form, shown=form)
+
+
+def kept_and_repaired(kept: str, before: str, after: str) -> list[Row]:
+    """Three calls of passing tests that give the same as before, and one repaired call."""
+    same = [of_kind(kept, str(number)) for number in range(3)]
+    repaired = (call("target", of_kind(before, "wrong")), of_kind(after, "right"))
+    return [*((call("passing", one), one) for one in same), repaired]
+
+
+def test_results_of_two_kinds_where_there_was_one_are_a_doubt() -> None:
+    assert "mixed-kinds" in kinds(kept_and_repaired("str", "str", "set"))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        kept_and_repaired("str", "str", "str"),
+        kept_and_repaired("list", "list", "tuple"),
+        kept_and_repaired("str", "list", "set"),
+        kept_and_repaired("str", "NoneType", "set"),
+        kept_and_repaired("str", "str", "NoneType"),
+        [(call("target", of_kind("str", str(number))), of_kind("set", str(number))) for number in range(4)],
+    ],
+    ids=["same", "alike", "mixed before", "from none", "to none", "all at once"],
+)
+def test_another_kind_of_result_alone_is_no_doubt(rows: list[Row]) -> None:
+    assert "mixed-kinds" not in kinds(rows)

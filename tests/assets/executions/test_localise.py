@@ -11,6 +11,7 @@ from assets.executions.engines.search.spectrum import ochiai, rank
 from assets.executions.engines.search.symptoms import read_symptoms
 from assets.executions.tokenizer import identifiers, literals, similarity, words
 from assets.executions.trial.baseline import Baseline, Failure
+from assets.executions.trial.relation.measure import THRESHOLD
 from assets.executions.trial.targets import Targets
 from core.work import Location, Outcome, TaskContext, TaskText, TestRun
 
@@ -74,6 +75,25 @@ def test_tests_that_fail_for_another_reason_are_left_out_of_the_first_target_set
     sets = Targets(tmp_path, baseline({}, failures, []), task).sets()
     assert [s.tests for s in sets] == [("tests/test_a.py::test_total",)]
     assert sets[0].relation is not None and sets[0].relation.related
+
+
+def test_tests_that_are_only_together_about_a_task_are_repaired_together(tmp_path: Path) -> None:
+    tests = {
+        "loud": "assert known('loud') is None",
+        "warn": "assert counts('warn') == 4",
+        "pear": "assert weight('pear') == 4",
+    }
+    text = "\n\n".join(f"def test_{name}():\n    {body}" for name, body in tests.items())
+    write_files(tmp_path, {"tests/test_mail.py": text})
+    failing = Failure("AssertionError", "assert 3 == 4")
+    failures = {f"tests/test_mail.py::test_{name}": (failing,) for name in tests}
+    title = "Entries of level warn and the weights are too low"
+    _, warn, pear = failures
+    found = Targets(tmp_path, baseline({}, failures, []), TaskText(title=title))
+    sets = found.sets()
+    assert (warn, pear) in [one.tests for one in sets] and sets[-1].tests == (pear,)
+    first, last = sets[0].relation, sets[-1].relation
+    assert first is not None and last is not None and last.score < THRESHOLD <= first.score
 
 
 def test_a_task_that_fits_no_failing_test_gets_a_question(tmp_path: Path) -> None:

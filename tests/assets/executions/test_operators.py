@@ -67,6 +67,9 @@ PAIRS = [
     ("return a // b", "return -(-a // b)"),
     ("return [(i, x) for i, x in enumerate(items)]", "return [(i, x) for i, x in enumerate(items, start=1)]"),
     ("return -a", "return a"),
+    ("return text.strip('\"')", "return text[1:-1]"),
+    ("return text.rstrip('/')", "return text[:-1]"),
+    ("return text.strip('**')", "return text.removeprefix('**').removesuffix('**')"),
     # names and order
     ("return a + a", "return a + b"),
     ("return (a, b)", "return (b, a)"),

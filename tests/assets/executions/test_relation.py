@@ -376,3 +376,25 @@ def test_an_operator_in_place_relates_both() -> None:
     assert measure.relation(merged).score > measure.relation(plain).score + 2
     assert "both use the operator `|=`" in measure.relation(merged).shared
     assert operations("`a|=b`, `x **= 2`, a <= b, c != d, k=1, a == b") == {"|=", "**="}
+
+
+def test_both_compared_values_in_the_task_tell_more_than_one() -> None:
+    text = "Orders go to the wrong shop\n\nIt went to Berta although {} was free."
+    wrong = failing_with(Failure("AssertionError", "assert 'berta' == 'otto'"))
+    both, one = relation(text.format("Otto"), wrong), relation(text.format("Emil"), wrong)
+    assert (
+        both.score > one.score
+        and both.score < THRESHOLD
+        and any("'berta' and 'otto'" in phrase for phrase in both.shared)
+    )
+    small = failing_with(Failure("AssertionError", "assert 1 == 2"))
+    assert not any("compares" in phrase for phrase in relation("Orders\n\nIt is 1 and not 2.", small).shared)
+
+
+def test_a_series_of_numbers_in_the_order_of_the_failure_is_telling() -> None:
+    text = "Bills\n\nThey came on 31 January, 29 February, and then on the 29th of March and 29 April."
+    shown = failing_with(Failure("AssertionError", "Lists differ: [31, 29, 29, 29] != [31, 29, 31, 30]"))
+    turned = failing_with(Failure("AssertionError", "Lists differ: [29, 31, 29, 29] != [31, 29, 31, 30]"))
+    assert relation(text, turned).score < relation(text, shown).score < THRESHOLD
+    counted = failing_with(Failure("AssertionError", "assert [1, 2, 3] == [2, 3, 4]"))
+    assert not any("order" in phrase for phrase in relation("Steps\n\n1 then 2 then 3.", counted).shared)

@@ -173,3 +173,29 @@ def test_a_constant_is_not_replaced_by_any_name(after: str, issue: str, doubted:
     changed = text.replace("self._DIGITS", after)
     found = {doubt.kind for doubt in static_doubts({"m.py": text}, {"m.py": changed}, issue, {}, sources)}
     assert ("replaced-constant" in found) is doubted
+
+
+@pytest.mark.parametrize(
+    ("after", "doubted"),
+    [
+        ("n + 0", True),
+        ("n * 1", True),
+        ("1 * n", True),
+        ("n + 2", False),
+        ("n * 0", False),
+        ("n - 1", False),
+        ("n", False),
+    ],
+)
+def test_an_operation_that_changes_nothing_is_a_doubt(after: str, doubted: bool) -> None:
+    text = "def after(n):\n    return n + 1\n"
+    sources = {"m.py": SourceFile("m.py", text.encode())}
+    found = static_doubts({"m.py": text}, {"m.py": text.replace("n + 1", after)}, "", {}, sources)
+    assert ("neutral-operation" in {doubt.kind for doubt in found}) is doubted
+
+
+def test_an_operation_that_changes_nothing_and_was_there_is_no_doubt() -> None:
+    text = "def after(n, m):\n    return n + 0 + m\n"
+    sources = {"m.py": SourceFile("m.py", text.encode())}
+    found = static_doubts({"m.py": text}, {"m.py": text.replace("+ m", "- m")}, "", {}, sources)
+    assert "neutral-operation" not in {doubt.kind for doubt in found}

@@ -12,7 +12,7 @@ from typing import Literal
 
 from core.work import Doubt, Support
 
-from .influence import KEEPS, changed_arguments, lost_influence, lost_items
+from .influence import KEEPS, changed_arguments, lost_influence, lost_items, mixed_kinds
 from .measure import Measurement, Result
 from .view import Pair, View
 
@@ -249,6 +249,7 @@ RULES: dict[str, Rule] = {
     "lost-influence": lost_influence,
     "lost-items": lost_items,
     "changed-argument": changed_arguments,
+    "mixed-kinds": mixed_kinds,
 }
 _SEVERITIES: dict[str, Literal["note", "draft", "fail"]] = {
     "broken-example": "fail",

@@ -40,6 +40,44 @@ def lost_influence(view: View) -> str | None:
     return None
 
 
+def mixed_kinds(view: View) -> str | None:
+    """All results of a function were of one kind, such as texts, and with the patch some are of another."""
+    before: dict[int, set[str]] = {}
+    after: dict[int, set[str]] = {}
+    count: Counter[int] = Counter()
+    for pair in view.pairs:
+        if pair.returned and pair.result.status == "value" and pair.call.origin in _RECORDED:
+            count[pair.call.function] += 1
+            before.setdefault(pair.call.function, set()).add(_kind(pair.call.original.kind))
+            after.setdefault(pair.call.function, set()).add(_kind(pair.result.kind))
+    for pair in view.repaired:
+        function = pair.call.function
+        if count[function] < SEVERAL or len(before[function]) != 1 or len(after[function] - {""}) < 2:
+            continue
+        if "" not in before[function] and pair.returned and _kind(pair.result.kind) not in before[function] | {""}:
+            return (
+                f"With the patch, `{view.name(pair)}` returns a {pair.result.kind} for some inputs ({pair.call.how}) "
+                f"and a {pair.call.original.kind} for others, as it did for all before."
+            )
+    return None
+
+
+_RECORDED = ("target", "passing")
+_KINDS = {
+    **dict.fromkeys(("str",), "text"),
+    **dict.fromkeys(("bytes", "bytearray"), "bytes"),
+    **dict.fromkeys(("bool", "int", "float", "complex", "Decimal", "Fraction"), "number"),
+    **dict.fromkeys(("list", "tuple", "deque"), "sequence"),
+    **dict.fromkeys(("set", "frozenset"), "set"),
+    **dict.fromkeys(("dict", "OrderedDict", "defaultdict", "Counter"), "mapping"),
+}
+"""Types that may stand for one another; any other, `None` among them, is of no kind that would be told apart."""
+
+
+def _kind(type_name: str) -> str:
+    return _KINDS.get(type_name, "")
+
+
 def _slot(pair: Pair) -> str | None:
     """What alone distinguishes a call from the one that it varies."""
     if pair.call.origin == "reversed":

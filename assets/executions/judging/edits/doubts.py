@@ -11,7 +11,7 @@ from core.work import Doubt
 from .changes import ProgramFile
 from .comparisons import changed_comparisons
 from .edited import EditedProgram, edited_program
-from .effects import compensations, lost_effects, replaced_errors
+from .effects import compensations, lost_effects, neutral_operations, replaced_errors
 from .flow import empty_effects, removed_checks, swallowed_exceptions, unreachable_code
 from .special_cases import (
     copied_results,
@@ -55,6 +55,7 @@ MEASURES: tuple[Measure, ...] = (
     replaced_errors,
     lost_effects,
     compensations,
+    neutral_operations,
     changed_comparisons,
     swallowed_exceptions,
     empty_effects,

@@ -87,6 +87,28 @@ def compensations(program: EditedProgram) -> Iterator[Doubt]:
                 )
 
 
+def neutral_operations(program: EditedProgram) -> Iterator[Doubt]:
+    """An operation that changes nothing is left or added, such as `+ 0` in place of `+ 1`: whoever means that leaves
+    the operation out."""
+    for diff, new in program.introduced:
+        node = diff.after.parents.get(new, (new, ""))[0] if isinstance(new, ast.Constant) else new
+        if isinstance(node, ast.BinOp):
+            sides = [node.right, node.left] if isinstance(node.op, ast.Add | ast.Mult) else [node.right]
+        elif isinstance(node, ast.AugAssign):
+            sides = [node.value]
+        else:
+            continue
+        neutral = _NEUTRAL.get(type(node.op))
+        if any(isinstance(s, ast.Constant) and type(s.value) is int and s.value == neutral for s in sides):
+            yield Doubt(
+                kind="neutral-operation",
+                detail=f"The patch computes `{ast.unparse(node)[:60]}`, in which the operation changes nothing.",
+            )
+
+
+_NEUTRAL: dict[type[ast.operator], int] = {ast.Add: 0, ast.Sub: 0, ast.Mult: 1, ast.Div: 1, ast.Pow: 1}
+
+
 def _functions(program: EditedProgram) -> Iterator[tuple[Function, Function]]:
     """Functions that a patch changes, before and after it."""
     for diff in program.diffs:

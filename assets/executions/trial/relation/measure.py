@@ -11,13 +11,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple
 
 from assets.executions.repository.protected_paths import is_test_path
-from assets.executions.trial.baseline import Failure
 from core.work import Relation, TaskText
 
 from .facts import Corpus, Profile, TestFacts
+from .reported import Match, Reported
 from .requests import failing_tests_request, names_test
 from .terms import MOST_TEXT, Term, Text, operations, root, roots, written_names
 
@@ -25,6 +24,7 @@ THRESHOLD = 6.0
 PLAUSIBLE = 4.5
 """Below `THRESHOLD`, a patch is a draft; below `PLAUSIBLE`, a test is no target. docs/gate.md has the error rates:
 other problems of the same project are not told apart well."""
+_JUST_BELOW = THRESHOLD - 0.01
 _DAMPING = 0.85
 _TITLE, _BODY, _NAME, _QUOTED = 1.4, 1.0, 1.2, 1.4
 _COVERED = 12.0
@@ -36,30 +36,10 @@ NAMED = 3.0
 _CALLED, _SMALL = 8.0, 12
 """Points for a call of what the task writes as code, when no other test passes; they vanish with `_SMALL` of them.
 Rarity says nothing in a small repository, where every test calls the one function there is."""
-_FILE, _FRAME, _MESSAGE, _HANG = 6.0, 6.0, 6.0, 4.0
 _MOST_TOGETHER = 4
 """Failing tests that are scored together."""
 _LEAST_TOGETHER, _OTHER = 1.0, 1.2
 """What a test must reach alone to be scored with others, and what each other one costs."""
-_MOST_PLACES = 400
-"""Files that a task names."""
-_HANGS = re.compile(
-    r"\b(?:hang(?:s|ing)?|hung|freez(?:e|es|ing)|froze|endless(?:ly)?|forever|infinite(?:ly)?|never (?:return|end|stop|"
-    r"finish|terminat|come)\w*|stuck|deadlock\w*|time[sd]? ?out|timeout|does(?:n't| not) (?:return|end|stop|finish|"
-    r"terminate)|blocks|unresponsive|loops)\b",
-    re.IGNORECASE,
-)
-_FRAME_LINE = re.compile(r'File "([^"\n]{1,300})", line (\d{1,7})(?:, in ([\w<>.]{1,100}))?')
-_FILE_NAME = re.compile(r"[\w./-]{1,200}\.py\b")
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
-
-
-class Match(NamedTuple):
-    """Something shared: its points, a phrase that names it, and the roots of its words."""
-
-    points: float
-    phrase: str
-    roots: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -70,10 +50,22 @@ class _Measured:
     first: tuple[Match, ...]
     matches: tuple[Match, ...]
     away: float
+    others: tuple[str, ...] = ()
 
     def with_matches(self, other: "_Measured") -> "_Measured":
         """This test with what another one shares."""
-        return replace(self, matches=tuple(_independent([*self.matches, *other.matches])), away=self.away + _OTHER)
+        matches = tuple(_independent([*self.matches, *other.matches]))
+        return replace(self, matches=matches, away=self.away + _OTHER, others=(*self.others, other.test))
+
+
+@dataclass(frozen=True)
+class Companions:
+    """Tests that are only together about a task: `test` is the best of them, `alone` its relation without the
+    `others`."""
+
+    test: str
+    others: tuple[str, ...]
+    alone: Relation
 
 
 class TaskMeasure:
@@ -83,7 +75,7 @@ class TaskMeasure:
         self._task, self._corpus = task, corpus
         text = task.text[:MOST_TEXT]
         self._request = failing_tests_request(task)
-        self._reported = _Reported(text)
+        self._reported = Reported(text)
         self._values = Text(text)
         self._words = _spellings(text)
         self._terms = _terms(task)
@@ -101,6 +93,11 @@ class TaskMeasure:
         A task may describe a problem that several tests show together, each a part of it. The best test is therefore
         scored with what the next best ones add as well, which counts when it is more than what each of them costs.
         """
+        return self.measured(tests)[0]
+
+    def measured(self, tests: Iterable[TestFacts]) -> tuple[dict[str, Relation], Companions | None]:
+        """As `relations`, with the tests on which the best relation rests where the best test alone does not reach the
+        same bound; None where it does."""
         found: dict[str, Relation] = {}
         measured: list[_Measured] = []
         for test in tests:
@@ -119,12 +116,14 @@ class TaskMeasure:
                     together = together.with_matches(other)
                     if self._score(together) > self._score(best):
                         best = together
-            found[best.test] = self._relation(best)
-        return found
+            alone, found[best.test] = found[best.test], self._relation(best)
+            if _bounds(found[best.test]) > _bounds(alone):
+                return found, Companions(best.test, best.others, alone)
+        return found, None
 
     def _measured(self, test: TestFacts) -> "_Measured":
         profile = self._corpus.failing_profile(test)
-        matches = _independent([*self._shared(profile), *self._reported.matches(test)])
+        matches = _independent([*self._shared(profile), *self._reported.matches(test, self._corpus.information)])
         behind = self._best_of_background() - _damped(self._shared(self._corpus.profile(test)))
         called = self._called(test)
         small = _CALLED * max(0.0, 1.0 - len(self._background) / _SMALL) if called else 0.0
@@ -133,7 +132,14 @@ class TaskMeasure:
         return _Measured(test.id, tuple(first), tuple(matches), away)
 
     def _score(self, one: "_Measured") -> float:
-        points = _damped(one.matches)
+        """The score, which weak matches raise to the bound of a draft only."""
+        score = self._sum(one, one.matches)
+        if score < THRESHOLD or not any(match.weak for match in one.matches):
+            return score
+        return max(_JUST_BELOW, self._sum(one, [match for match in one.matches if not match.weak]))
+
+    def _sum(self, one: "_Measured", matches: Sequence[Match]) -> float:
+        points = _damped(matches)
         covered = _COVERED * min(1.0, points / max(self._said, 1.0))
         return points + covered - one.away - _CROWD * math.log(len(self._background) + 5)
 
@@ -213,6 +219,11 @@ def _spellings(text: str) -> dict[str, str]:
     return found
 
 
+def _bounds(relation: Relation) -> int:
+    """How many of the two bounds a relation reaches."""
+    return relation.related + (relation.score >= relation.threshold)
+
+
 @lru_cache(maxsize=100_000)
 def _roots_of(term: Term) -> frozenset[str]:
     return frozenset({str(term.text)}) if term.kind == "word" else roots(str(term.text))
@@ -235,53 +246,5 @@ def _damped(matches: Sequence[Match]) -> float:
     return sum(points * _DAMPING**number for number, points in enumerate(ordered))
 
 
-class _Reported:
-    """What a task reports and no passing test can share: files of tests, tracebacks, messages of exceptions, hangs. The
-    text is searched once for all tests, since a hostile one makes that slow."""
-
-    def __init__(self, text: str) -> None:
-        names = {match[0].lstrip("./") for match in _FILE_NAME.finditer(text)}
-        self._files = [name for name in sorted(names)[:_MOST_PLACES] if is_test_path(name)]
-        self._frames = _FRAME_LINE.findall(text)
-        self._text = _normal(text)
-        self._hangs = _HANGS.search(text) is not None
-
-    def matches(self, test: TestFacts) -> list[Match]:
-        found: list[Match] = []
-        if any(_same_file(test.path, name) for name in self._files):
-            found.append(Match(_FILE, f"the task names the file {test.path}"))
-        for failure in test.failures[:3]:
-            program = [frame for frame in failure.frames if not is_test_path(frame[0])]
-            if self._frames and program:
-                path, line, function = program[-1]
-                shown, number, within = self._frames[-1]
-                if _same_file(path, shown) and (within in ("", function) or int(number) == line):
-                    found.append(Match(_FRAME, f"the traceback in the task ends in {path}:{line} as the test's does"))
-            if (message := _telling_message(failure)) and message in self._text:
-                found.append(Match(_MESSAGE, f"both report {failure.short[:100]}"))
-            if failure.type == "Hang" and self._hangs:
-                found.append(Match(_HANG, "the task reports a hang and the test does not end"))
-        return list(dict.fromkeys(found))
-
-
-def _same_file(path: str, shown: str) -> bool:
-    """Whether a path as a task shows it, perhaps from another machine, is that of a file of the repository."""
-    one, other = path.split("/"), shown.replace("\\", "/").split("/")
-    common = min(len(one), len(other))
-    return one[-common:] == other[-common:]
-
-
-def _telling_message(failure: Failure) -> str:
-    """The first line of an exception's message if it says more than which values differ; empty otherwise."""
-    if failure.type in ("AssertionError", "Failed", "Hang", "Crash"):
-        return ""
-    message = _normal(failure.message.strip().partition("\n")[0])
-    return message if len(message) >= 12 and len(message.split()) >= 3 else ""
-
-
-def _normal(text: str) -> str:
-    return re.sub(r"\s+", " ", _ADDRESS.sub("0x", text.lower())).strip()
-
-
 def _phrases(matches: Sequence[Match]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(phrase for points, phrase, _ in matches if points >= 0.8))[:6]
+    return tuple(dict.fromkeys(match.phrase for match in matches if match.points >= 0.8))[:6]

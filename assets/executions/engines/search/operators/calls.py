@@ -191,6 +191,24 @@ def other_method(site: Site, node: ast.Call) -> Iterator[Proposal]:
             yield site.replace(node, f"{receiver}.pop({arguments[0]}, None)", "lookup:default", 0.4)
 
 
+_ENDS = {"strip": "[1:-1]", "lstrip": "[1:]", "rstrip": "[:-1]"}
+
+
+@on(ast.Call)
+def one_at_each_end(site: Site, node: ast.Call) -> Iterator[Proposal]:
+    """`text.strip('"')` takes away as many as there are at an end; a slice or `removeprefix` takes one."""
+    if not (isinstance(node.func, ast.Attribute) and node.func.attr in _ENDS and len(node.args) == 1):
+        return
+    given = node.args[0]
+    if isinstance(given, ast.Constant) and isinstance(given.value, str | bytes):
+        text, argument = site.code(node.func.value), site.code(given)
+        if len(given.value) == 1:
+            yield site.replace(node, f"{text}{_ENDS[node.func.attr]}", "call:method", 0.5)
+        if node.func.attr == "strip":
+            once = f"{text}.removeprefix({argument}).removesuffix({argument})"
+            yield site.replace(node, once, "call:method", 0.4)
+
+
 @on(ast.Call)
 def sort_arguments(site: Site, node: ast.Call) -> Iterator[Proposal]:
     name = called_name(node)
