@@ -6,7 +6,8 @@ import typer
 
 from dagster_project.cli.access import TeamName, access_errors, command_user, team_of
 from dagster_project.cli.output import line
-from dagster_project.cli.task import TaskId, find_task, opened, tasks
+from dagster_project.cli.task import TaskId, find_task, opened
+from dagster_project.cli.task import tasks as tasks
 
 
 @tasks.command()
