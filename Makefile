@@ -4,6 +4,7 @@
 # make demo-objects   a durable object: made, called, hibernates, wakes, updated by a canary, fails, goes back
 # make test-cluster   set everything up and run the tests on a real Kubernetes of one node (root; not part of the others or of
 #              .ci/run: building Kubernetes takes ten to thirty minutes the first time)
+# make test-images    build the images and run them in containers (root; not part of the others either)
 # make fresh   the demo and the tests in a clean clone on a bare Debian 12 (as root); COMMAND=... runs something else
 # make bench   measure, print ratios, write bench-results.json
 # make bench-retrieval   find files and functions on the localisation set, beside whole-file BM25
@@ -12,7 +13,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup setup-dev services demo demo-research demo-objects up test test-services test-cluster fresh lint bench \
+.PHONY: help setup setup-dev services demo demo-research demo-objects up test test-services test-cluster test-images fresh lint bench \
 	bench-retrieval lock clean
 
 help:
@@ -46,7 +47,7 @@ lint: setup-dev
 	$(BIN)/lint-imports
 
 test: services lint
-	$(BIN)/python -m pytest -m "not services and not cluster" -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -m "not services and not cluster and not images" -n 2 --dist loadgroup
 
 test-services: services
 	$(BIN)/python -m pytest -m services -n 2 --dist loadfile
@@ -54,6 +55,9 @@ test-services: services
 test-cluster: setup-dev
 	@$(BIN)/python deploy/dev/kubernetes_cluster.py install || [ "$$CI" != true ]
 	$(BIN)/python -m pytest -m cluster
+
+test-images: setup-dev
+	$(BIN)/python -m pytest -m images tests/images
 
 fresh:
 	@deploy/dev/fresh.sh "$(COMMAND)"
