@@ -14,7 +14,7 @@ from gateway.problems import Refused, bad_field, documented
 from gateway.state import TheCaller, TheGateway, TheTeam
 from objects import lifecycle
 from objects.lifecycle import ObjectRow
-from objects.model import CALL_ID_CHARACTERS, MAX_ARGUMENT_BYTES, Address, Call, load
+from objects.model import CALL_ID, CALL_ID_CHARACTERS, MAX_ARGUMENT_BYTES, Address, Call, load
 from objects.openapi import document
 from objects.registry import TypeView, show_type, show_types
 
@@ -186,8 +186,10 @@ async def _call(
     identity: str | None,
     seconds: float | None,
 ) -> Response:
-    if identity is not None and not identity.isprintable():
-        raise bad_field("Idempotency-Key", "must be printable")
+    if identity is not None and not CALL_ID.fullmatch(identity):
+        raise bad_field(
+            "Idempotency-Key", f"must be 1 to {CALL_ID_CHARACTERS} printable ASCII characters without spaces"
+        )
     spec = await gateway.objects.spec(caller.team_id, kind)
     key = key_in(key)
     identity = identity or str(uuid.uuid4())

@@ -23,6 +23,8 @@ MAX_BLOB_BYTES = 8 << 20
 MAX_DEPTH = 16
 KEY_BYTES = 200
 CALL_ID_CHARACTERS = 200
+CALL_ID = re.compile(rf"[\x21-\x7e]{{1,{CALL_ID_CHARACTERS}}}")
+"""What a caller may give as a call's id: ASCII, so that it is as many bytes in the mailbox."""
 CALL_SECONDS = 30.0
 """How long a call may take when its caller names no deadline."""
 DEDUPE_HOURS = 24

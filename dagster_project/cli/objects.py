@@ -171,9 +171,12 @@ def call(
     """Call a method of an object, and print its answer as JSON. Exit code 1 if the object refuses."""
     import sys
 
-    from objects.model import load
+    from objects.model import CALL_ID, CALL_ID_CHARACTERS, load
 
     kind, key = _parts(where)
+    if identity is not None and not CALL_ID.fullmatch(identity):
+        said = f"must be 1 to {CALL_ID_CHARACTERS} printable ASCII characters without spaces"
+        raise typer.BadParameter(said, param_hint="--id")
     text = sys.stdin.read(1 << 21) if argument == "-" else argument
     try:
         load(text)

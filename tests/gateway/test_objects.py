@@ -41,6 +41,10 @@ def test_a_call_is_answered_and_a_repeat_has_no_second_effect(
     assert read.json() == {"value": None, "count": 2} and read.headers["Penstock-State-Version"] == "1"
     for path in ("register/a/add", "authentication/a/check?token=x"):
         assert client.get(f"/objects/{path}", headers=authorised).status_code == 405
+    for bad in ("two words", "\u00e9" * 90):  # of other characters, 200 are more bytes than the mailbox takes
+        keyed = authorised | {"Idempotency-Key": bad.encode("latin-1")}
+        answer = client.post("/objects/register/a/add", json={"amount": 2}, headers=keyed)  # type: ignore[arg-type]
+        assert answer.status_code == 400 and "printable ASCII" in answer.text
 
 
 @pytest.mark.parametrize(
