@@ -144,7 +144,8 @@ class Forgotten:
 
     passages: int
     claims: int
-    reports: int
+    questions: tuple[uuid.UUID, ...]
+    """Those whose reports were removed."""
 
 
 def forget(connection: Connection[Any], corpus: str, address: str | None = None) -> Forgotten:
@@ -168,7 +169,7 @@ def forget(connection: Connection[Any], corpus: str, address: str | None = None)
     return Forgotten(len(gone), *_withdraw(connection, lost))
 
 
-def _withdraw(connection: Connection[Any], lost: list[str]) -> tuple[int, int]:
+def _withdraw(connection: Connection[Any], lost: list[str]) -> tuple[int, tuple[uuid.UUID, ...]]:
     connection.execute("DELETE FROM research_vectors WHERE hash = ANY(%s)", (lost,))
     claims = connection.execute("DELETE FROM research_claims WHERE support && %s", (lost,)).rowcount
     connection.execute(
@@ -176,7 +177,9 @@ def _withdraw(connection: Connection[Any], lost: list[str]) -> tuple[int, int]:
         "(SELECT question_id FROM research_reports WHERE sources && %s)",
         (lost,),
     )
-    reports = connection.execute("DELETE FROM research_reports WHERE sources && %s", (lost,)).rowcount
+    withdrawn = connection.execute(
+        "DELETE FROM research_reports WHERE sources && %s RETURNING question_id", (lost,)
+    ).fetchall()
     connection.execute(  # those of open questions are needed for their report, which leaves out what is gone
         "UPDATE research_steps s SET output = s.output || "
         """'{"claims": [], "conflicts": [], "answered": false}'::jsonb """
@@ -185,4 +188,4 @@ def _withdraw(connection: Connection[Any], lost: list[str]) -> tuple[int, int]:
         "AND f.kind = 'search' AND f.number = s.number AND f.output -> 'hashes' ?| %s)",
         (lost,),
     )
-    return claims, reports
+    return claims, tuple(question for (question,) in withdrawn)

@@ -299,6 +299,7 @@ def remove(
     """Remove a source with its index, mirror and own credential. Its tasks and their results stay."""
     from assets.context.source.sources import find_source, remove_source
     from assets.research.memory import forget
+    from assets.research.report.kept_pages import drop_pages
     from core.settings import load_settings
 
     settings = load_settings()
@@ -311,7 +312,8 @@ def remove(
             typer.confirm(f"Remove {found.name} ({found.shown}) and its index?", abort=True, err=True)
         removed = remove_source(database, here, found.name, settings.home / "mirrors")
         with database.team(here) as connection:
-            forget(connection, removed.name)
+            withdrawn = forget(connection, removed.name).questions
+        drop_pages(settings.home, withdrawn)
         on_record(database, here, "source.remove", removed.name)
         _drop_credential(database, here, settings.secrets_folder, removed.location)
     if as_json:

@@ -17,6 +17,7 @@ from assets.research.flow import pool, steps
 from assets.research.flow.steps import Step, StepLost
 from assets.research.flow.work import MOST_TRIES, Workshop, work
 from assets.research.records import Searched, SubQuestion
+from assets.research.report.kept_pages import drop_pages, keep_page
 from core import tasks
 from core.events import DEFAULT_TEAM, RESEARCH
 
@@ -211,14 +212,19 @@ def test_deleting_a_source_removes_what_rests_on_it(platform: Platform, shop: Wo
     dam, fish = asked(), asked("How many species of fish does the lake have?")  # type: ignore[operator]
     work_off(shop)
     assert report(platform, fish).report.answered
+    pages = {
+        question: keep_page(platform.settings.home, question, report(platform, question)) for question in (dam, fish)
+    }
     with platform.database.team(DEFAULT_TEAM) as connection:
         gone = memory.forget(connection, "docs", "dam.md")
-        assert (gone.passages, gone.reports) == (1, 1) and gone.claims >= 1
+        assert (gone.passages, gone.questions) == (1, (dam,)) and gone.claims >= 1
         assert memory.load_report(connection, dam) is None
         assert memory.load_report(connection, fish) is not None
         assert connection.execute("SELECT count(*) FROM research_vectors").fetchone() == (2,)
         steps_left = str(connection.execute("SELECT output FROM research_steps").fetchall())
         assert "84 metres" not in steps_left
+    drop_pages(platform.settings.home, gone.questions)
+    assert not pages[dam].exists() and pages[fish].exists()
 
 
 def test_a_text_in_two_sources_outlives_one_of_them(
@@ -236,7 +242,7 @@ def test_a_text_in_two_sources_outlives_one_of_them(
             DEFAULT_TEAM,
             [p.model_copy(update={"address": "elsewhere.md"}) for p in report(platform, question).passages.values()],
         )
-        assert memory.forget(connection, "docs", "dam.md").reports == 0
+        assert memory.forget(connection, "docs", "dam.md").questions == ()
 
 
 def test_a_follow_up_finds_what_memory_holds(platform: Platform, shop: Workshop, asked: object, docs: Path) -> None:
