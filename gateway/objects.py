@@ -107,13 +107,11 @@ def list_objects(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     after: Annotated[str, Query(max_length=264, pattern=r"^[^\u0000]*$")] = "",
 ) -> ObjectPage:
-    """The team's objects by type and key. `after`: the last of the page before, as TYPE/KEY; with `type`, its key is
-    enough."""
-    kind, slash, key = after.rpartition("/")
-    if after and not slash and type is None:
-        raise bad_field("after", "must be TYPE/KEY, as `next` of the page before")
+    """The team's objects by type and key. `after`: the last of the page before, as TYPE/KEY. Without `/` it is a key of
+    `type`, or where no type is given, the type to begin with."""
+    kind, slash, key = after.partition("/")
+    last = (kind, key) if slash or type is None else (type, after)
     with gateway.database.team(team) as connection:
-        last = (kind if slash else type or "", key)
         found = lifecycle.list_objects(connection, type, status=status, limit=limit, after=last)
     return ObjectPage(objects=found, next=f"{found[-1].type}/{found[-1].key}" if len(found) == limit else None)
 

@@ -214,7 +214,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(node=st.integers(0, 2))
     def hibernate(self, node: int) -> None:
-        held = self.nodes[node].drop(self.address)
+        held = self.nodes[node].holding.drop(self.address)
         if held is not None:
             self.store.release(self.nodes[node].node, [(held.address, held.epoch)], hibernate=True)
 
