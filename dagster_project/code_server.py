@@ -1,8 +1,10 @@
-"""Dagster's code server, which keeps its connections to the database, and beats while it answers its own health check.
+"""Dagster's code server, which keeps its connections to the database, and beats while it answers its own health
+check, where a supervisor watches it.
 
 Its arguments are those of `dagster api grpc`.
 """
 
+import os
 import runpy
 import sys
 import threading
@@ -14,12 +16,13 @@ ANSWER_SECONDS = 5.0
 
 
 def main() -> None:
-    from core.heartbeats import heartbeat
+    from core.heartbeats import VARIABLE, heartbeat
     from dagster_project.warm.dagster_storage import pool_connections
 
     pool_connections()
-    socket = sys.argv[sys.argv.index("--socket") + 1]
-    threading.Thread(target=_check, args=(socket, heartbeat()), name="health", daemon=True).start()
+    if VARIABLE in os.environ:  # the supervisor watches it, and has given it a socket; a probe of a cluster asks itself
+        socket = sys.argv[sys.argv.index("--socket") + 1]
+        threading.Thread(target=_check, args=(socket, heartbeat()), name="health", daemon=True).start()
     sys.argv[1:1] = ["api", "grpc"]
     runpy.run_module("dagster", run_name="__main__", alter_sys=True)
 
