@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-VARIABLE = "PENSTOCK_HEARTBEAT"
+HEARTBEAT_VARIABLE = "PENSTOCK_HEARTBEAT"
 """Names the file in the process's environment."""
 MOST_OFTEN = 1.0
 """Seconds between two touches of the file at least."""
@@ -18,7 +18,7 @@ MOST_OFTEN = 1.0
 
 def heartbeat() -> Callable[[], None]:
     """What the main loop calls, as often as it likes; does nothing in a process that nobody watches."""
-    name = os.environ.get(VARIABLE, "")
+    name = os.environ.get(HEARTBEAT_VARIABLE, "")
     file, last = Path(name), -MOST_OFTEN
 
     def beat() -> None:

@@ -21,6 +21,7 @@ from core.database import Database
 from core.eventlog.postgres import PostgresLog
 from core.events import OUTCOMES
 from core.payload import clean
+from core.publications import put_publication
 from core.states import TaskState
 from core.tasks import IllegalMove, Task
 
@@ -160,11 +161,7 @@ def close_overdue(database: Database, log: PostgresLog, limit: int) -> list[uuid
                 break
             identity, question, ending, asked_at = row
             task = tasks.get_task(connection, identity)
-            connection.execute(
-                "INSERT INTO publications (team_id, task_id, attempt, target, body) VALUES (%s, %s, %s, %s, %s) "
-                "ON CONFLICT DO NOTHING",
-                (task.team_id, identity, task.attempt, ending["target"], Jsonb(ending["publication"])),
-            )
+            put_publication(connection, task, ending["target"], ending["publication"])
             reason = f"nobody has answered the question of {asked_at:%Y-%m-%d}: {question}"
             tasks.close(connection, log, task, TaskState.UNRESOLVED, reason[:_REASON_CHARACTERS], ending["data"])
             closed.append(identity)

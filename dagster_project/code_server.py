@@ -16,11 +16,13 @@ ANSWER_SECONDS = 5.0
 
 
 def main() -> None:
-    from core.heartbeats import VARIABLE, heartbeat
+    from core.heartbeats import HEARTBEAT_VARIABLE, heartbeat
     from dagster_project.warm.dagster_storage import pool_connections
 
     pool_connections()
-    if VARIABLE in os.environ:  # the supervisor watches it, and has given it a socket; a probe of a cluster asks itself
+    if (
+        HEARTBEAT_VARIABLE in os.environ
+    ):  # the supervisor watches it, and has given it a socket; a probe of a cluster asks itself
         socket = sys.argv[sys.argv.index("--socket") + 1]
         threading.Thread(target=_check, args=(socket, heartbeat()), name="health", daemon=True).start()
     sys.argv[1:1] = ["api", "grpc"]

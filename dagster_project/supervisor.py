@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 
 from core.database.embedded import DatabaseNotStarted
-from core.heartbeats import VARIABLE
+from core.heartbeats import HEARTBEAT_VARIABLE
 from core.processes import ProcessName, ends_with_parent
 from dagster_project import command_lines, dagster_tables, forked, instance, records
 from dagster_project.dagster_tables import USES_DAGSTER_STORAGE
@@ -202,7 +202,7 @@ class Supervisor:
             log.replace(log.with_suffix(".log.1"))
         # The kernel means the starting thread when it says parent, and only the first thread lives as long as we do.
         dies = threading.current_thread() is threading.main_thread()
-        environment = {**self.environment(), **({VARIABLE: str(child.heartbeat)} if child.heartbeat else {})}
+        environment = {**self.environment(), **({HEARTBEAT_VARIABLE: str(child.heartbeat)} if child.heartbeat else {})}
         with log.open("ab") as output:
             if child.forks and self._imported and forked.alone():
                 module, arguments = child.argv[2], child.argv[3:]

@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from dagster_project.cli.access import TeamName, team_of
+from dagster_project.cli.access import TeamName
 from dagster_project.cli.output import AsJson, CommandFailed, data, line, note
-from dagster_project.cli.source_errors import user_errors
-from dagster_project.cli.task import opened
+from dagster_project.cli.source_errors import opened_source
 
 
 def context(
@@ -21,23 +20,20 @@ def context(
 ) -> None:
     """Print a source's code that is relevant to a text, and similar tickets, as Markdown."""
     from assets.context.search import context_pack
-    from assets.context.source.sources import find_source
     from assets.context.tickets.search import search_tickets
     from assets.context.tickets.similar import ticket_quotes
     from core.embedding.serving import Models
     from core.settings import load_settings
 
     settings = load_settings()
-    with opened() as database, user_errors():
-        here = team_of(database, team)
-        source = find_source(database, here, name)
-        used = Models(database, settings).in_use()
-        similar = search_tickets(database, here, source.name, query, tickets, embedders=used.asked)
+    with opened_source(name, team) as at:
+        used = Models(at.database, settings).in_use()
+        similar = search_tickets(at.database, at.team, at.source.name, query, tickets, embedders=used.asked)
         try:
             pack = context_pack(
-                database,
-                here,
-                source.name,
+                at.database,
+                at.team,
+                at.source.name,
                 query,
                 budget,
                 quotes=ticket_quotes(similar),

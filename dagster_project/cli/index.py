@@ -11,7 +11,7 @@ import typer
 
 from dagster_project.cli.access import TeamName, on_record, team_of
 from dagster_project.cli.output import AsJson, CommandFailed, Progress, data, line, note, table
-from dagster_project.cli.source_errors import user_errors
+from dagster_project.cli.source_errors import opened_source, user_errors
 from dagster_project.cli.task import opened
 
 if TYPE_CHECKING:
@@ -123,15 +123,14 @@ def forge_(
     as_json: AsJson = False,
 ) -> None:
     """Show or set the forge at which a source's results are published."""
-    from assets.context.source.sources import check_forge, find_source, set_forge
+    from assets.context.source.sources import check_forge, set_forge
 
     if none and (forge or address or repository):
         raise typer.BadParameter("excludes the other options", param_hint="--none")
     if (address or repository) and not forge:
         raise typer.BadParameter("is missing", param_hint="--forge")
-    with opened() as database, user_errors():
-        here = team_of(database, team)
-        source = find_source(database, here, name)
+    with opened_source(name, team) as at:
+        database, here, source = at.database, at.team, at.source
         if forge or none:
             wanted = check_forge(forge, address or _server(source.shown)) if forge else None
             source = set_forge(database, here, name, wanted, repository)
@@ -164,15 +163,14 @@ def rename(
     as_json: AsJson = False,
 ) -> None:
     """Tell a source that its repository was renamed, transferred or moved. Its index and tickets stay."""
-    from assets.context.source.sources import find_source, rename_source
+    from assets.context.source.sources import rename_source
     from core.git import find_credential, keep_credential
     from core.settings import load_settings
 
     settings = load_settings()
     place, credential = _place(location) if location is not None else (None, None)
-    with opened() as database, user_errors():
-        here = team_of(database, team)
-        before = find_source(database, here, name)
+    with opened_source(name, team) as at:
+        database, here, before = at.database, at.team, at.source
         source = rename_source(
             database,
             here,
@@ -297,15 +295,14 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Remove a source with its index, mirror and own credential. Its tasks and their results stay."""
-    from assets.context.source.sources import find_source, remove_source
+    from assets.context.source.sources import remove_source
     from assets.research.memory import forget
     from assets.research.report.kept_pages import drop_pages
     from core.settings import load_settings
 
     settings = load_settings()
-    with opened() as database, user_errors():
-        here = team_of(database, team)
-        found = find_source(database, here, name)
+    with opened_source(name, team) as at:
+        database, here, found = at.database, at.team, at.source
         if not yes:
             if not sys.stdin.isatty():
                 raise CommandFailed(f"this removes the index of {found.name} ({found.shown}): confirm with --yes")

@@ -4,10 +4,9 @@ from typing import Annotated
 
 import typer
 
-from dagster_project.cli.access import TeamName, team_of
+from dagster_project.cli.access import TeamName
 from dagster_project.cli.output import AsJson, data, table
-from dagster_project.cli.source_errors import user_errors
-from dagster_project.cli.task import opened
+from dagster_project.cli.source_errors import opened_source
 
 MOST_FOUND = 1000
 
@@ -24,18 +23,15 @@ def search(
     from assets.context.models.model_vectors import note_query
     from assets.context.search import search as search_index
     from assets.context.search import search_files
-    from assets.context.source.sources import find_source
     from core.embedding.serving import Models
     from core.settings import load_settings
 
     settings = load_settings()
-    with opened() as database, user_errors():
-        here = team_of(database, team)
-        source = find_source(database, here, name)
-        used = Models(database, settings).in_use()
+    with opened_source(name, team) as at:
+        used = Models(at.database, settings).in_use()
         ask = search_files if files else search_index
-        places = ask(database, here, source.name, query, k, embedders=used.asked, fallback=used.draining)
-        note_query(database, here, source.name, query)
+        places = ask(at.database, at.team, at.source.name, query, k, embedders=used.asked, fallback=used.draining)
+        note_query(at.database, at.team, at.source.name, query)
     if as_json:
         data([place.model_dump(mode="json") for place in places])
         return

@@ -49,7 +49,7 @@ def penstock(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
     for arguments in (["init", "-q", "-b", "main"], ["add", "."], [*who, "commit", "-q", "-m", "A start"]):
         subprocess.run(["git", "-C", str(folder), *arguments], env=environment, check=True, timeout=600)
-    for module in ("context", "index"):
+    for module in ("index", "source_errors"):
         monkeypatch.setattr(f"dagster_project.cli.{module}.opened", lambda: contextlib.nullcontext(database))
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PENSTOCK_ALLOWED_ROOTS", str(tmp_path))

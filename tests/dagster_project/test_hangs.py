@@ -136,7 +136,7 @@ def test_activity_tells_a_stopped_process_from_one_that_computes(sleeper: "subpr
 
 def test_a_beat_is_seen_once_and_comes_at_most_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, now = tmp_path / "beat", [100.0]
-    monkeypatch.setenv(heartbeats.VARIABLE, str(file))
+    monkeypatch.setenv(heartbeats.HEARTBEAT_VARIABLE, str(file))
     monkeypatch.setattr("core.heartbeats.time.monotonic", lambda: now[0])
     asked, beat = beats(file), heartbeat()
     assert not asked()
@@ -150,7 +150,7 @@ def test_a_beat_is_seen_once_and_comes_at_most_once_a_second(tmp_path: Path, mon
     now[0] += 0.2
     beat()
     assert asked()
-    monkeypatch.delenv(heartbeats.VARIABLE)
+    monkeypatch.delenv(heartbeats.HEARTBEAT_VARIABLE)
     heartbeat()()
 
 

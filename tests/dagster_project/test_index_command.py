@@ -50,7 +50,7 @@ class Shell:
 
 @pytest.fixture
 def shell(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    for module in ("index", "search"):
+    for module in ("index", "source_errors"):
         monkeypatch.setattr(f"dagster_project.cli.{module}.opened", lambda: contextlib.nullcontext(database))
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PENSTOCK_ALLOWED_ROOTS", str(tmp_path))

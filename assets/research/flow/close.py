@@ -1,10 +1,9 @@
 """Ends the attempt of a question: verdict, publication and outcome in one transaction. Publishing comes after it."""
 
-from psycopg.types.json import Jsonb
-
 from assets.research.memory import StoredReport
 from assets.research.report.markdown import markdown
 from core.attempts import Attempt
+from core.publications import put_publication
 from core.states import TaskState
 from core.work import Verdict, VerdictKind
 
@@ -46,11 +45,7 @@ def close(attempt: Attempt, stored: StoredReport, target: str) -> TaskState:
     }
     with attempt.fenced() as connection:
         attempt.save_verdict(connection, verdict, None)
-        connection.execute(
-            "INSERT INTO publications (team_id, task_id, attempt, target, patch_sha256, body) "
-            "VALUES (%s, %s, %s, %s, NULL, %s) ON CONFLICT DO NOTHING",
-            (task.team_id, *attempt.key, target, Jsonb(body)),
-        )
+        put_publication(connection, task, target, body)
         reason = f"the gate refused the report: {wrong}" if refused else report.answer
         attempt.close(connection, state, reason[:1000], data)
     return state
