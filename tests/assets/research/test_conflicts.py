@@ -4,8 +4,8 @@ from functools import cache
 
 import pytest
 
+from assets.research.engines.extractive.candidates import split_passages
 from assets.research.engines.extractive.conflicts import ConflictFinder
-from assets.research.engines.extractive.matching import split_passages
 from assets.research.records import Passage, text_hash
 from core.embedding import Embedder, open_embedder
 from tests.assets.research.conflict_pairs import CONFLICTS, CONSISTENT, TITLED_CONFLICTS, TITLED_CONSISTENT

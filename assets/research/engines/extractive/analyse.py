@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from assets.research.engines.extractive.answer_conflicts import answer_conflicts
+from assets.research.engines.extractive.candidates import Sentence, split_passages
 from assets.research.engines.extractive.conflicts import MOST_COMPARED, MOST_CONFLICTS, ConflictFinder
 from assets.research.engines.extractive.instructions import is_instruction
-from assets.research.engines.extractive.matching import LEAST_WEIGHT, Asked, Matcher, Sentence, split_passages
+from assets.research.engines.extractive.matching import LEAST_WEIGHT, Asked, Matcher
 from assets.research.engines.extractive.select import Group, group, in_order, select
 from assets.research.records import Analysis, Claim, Conflict, Kind, Quote, Searched
 from core.embedding import Embedder

@@ -6,8 +6,9 @@ The question says what both are about, so their other words may differ; `conflic
 import re
 from collections.abc import Sequence
 
+from assets.research.engines.extractive.candidates import Sentence
 from assets.research.engines.extractive.conflict_words import CONTRASTS, RECURS, ROLE
-from assets.research.engines.extractive.matching import Matcher, Sentence
+from assets.research.engines.extractive.matching import Matcher
 from assets.research.engines.extractive.statements import (
     Statement,
     agree,

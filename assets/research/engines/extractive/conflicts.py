@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from assets.research.engines.extractive.candidates import Sentence
 from assets.research.engines.extractive.conflict_words import (
     ANTONYMS,
     BEGINS,
@@ -17,7 +18,7 @@ from assets.research.engines.extractive.conflict_words import (
     RECURS,
     ROLE,
 )
-from assets.research.engines.extractive.matching import Sentence, same_root
+from assets.research.engines.extractive.matching import same_root
 from assets.research.engines.extractive.statements import (
     Statement,
     agree,

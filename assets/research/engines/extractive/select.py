@@ -6,7 +6,7 @@ Maximal marginal relevance: Carbonell and Goldstein, SIGIR 1998.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from assets.research.engines.extractive.matching import Sentence
+from assets.research.engines.extractive.candidates import Sentence
 from assets.research.records import Kind
 from assets.research.text.quantities import dates, quantities
 from assets.research.text.words import COMMON, is_negated

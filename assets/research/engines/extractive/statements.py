@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from assets.research.engines.extractive.candidates import Sentence
 from assets.research.engines.extractive.conflict_words import (
     ACTIVE,
     APPROXIMATE,
@@ -17,7 +18,6 @@ from assets.research.engines.extractive.conflict_words import (
     OTHER_ONE,
     ROLE,
 )
-from assets.research.engines.extractive.matching import Sentence
 from assets.research.records import Quote
 from assets.research.text.quantities import Date, Quantity, dates, named_after, names, quantities
 from assets.research.text.words import COMMON, WEAK, is_negated, term_of, words
