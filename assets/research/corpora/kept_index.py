@@ -24,7 +24,7 @@ from core.embedding import Embedder
 VERSION = 1
 """Raised when documents are read or cut in another way."""
 MOST_KEPT = 32
-"""Files in a folder of indexes; the oldest ones above are deleted."""
+"""Files in a folder of indexes; the oldest ones above are deleted. A corpus has one for each model, its last."""
 _PASSAGES = TypeAdapter(list[Passage])
 
 
@@ -39,15 +39,16 @@ class Kept:
 
 
 def mark(name: str, root: Path, files: Iterable[Path], embedder: Embedder | None) -> str:
-    """A hash that changes with every file, with the model, and with how documents are read."""
-    digest = hashlib.sha256(json.dumps([VERSION, name, str(root), embedder.identity if embedder else ""]).encode())
+    """Of which corpus and model it is, then a hash that changes with every file and with how documents are read."""
+    whose = hashlib.sha256(json.dumps([name, str(root), embedder.identity if embedder else ""]).encode()).hexdigest()
+    digest = hashlib.sha256(f"{VERSION}".encode())
     for path in files:
         try:
             stat = path.stat()
         except OSError:
             continue
         digest.update(f"\0{path}\0{stat.st_size}\0{stat.st_mtime_ns}".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+    return f"{whose[:16]}-{digest.hexdigest()}"
 
 
 def load(folder: Path, key: str) -> Kept | None:
@@ -65,7 +66,8 @@ def load(folder: Path, key: str) -> Kept | None:
 
 
 def store(folder: Path, key: str, kept: Kept) -> None:
-    """Keeps an index; a folder that cannot be written keeps none. A reader sees all of a file or nothing."""
+    """Keeps an index in place of the corpus's last one, so that what was deleted from it is not kept. A folder that
+    cannot be written keeps none. A reader sees all of a file or nothing."""
     facts = {
         "passages": _PASSAGES.dump_python(kept.passages, mode="json"),
         "documents": kept.documents,
@@ -85,7 +87,8 @@ def store(folder: Path, key: str, kept: Kept) -> None:
             Path(place).replace(folder / f"{key}.npz")
         finally:
             Path(place).unlink(missing_ok=True)
-        for old in sorted(folder.glob("*.npz"), key=lambda one: one.stat().st_mtime)[:-MOST_KEPT]:
+        before = [one for one in folder.glob(f"{key.partition('-')[0]}-*.npz") if one.stem != key]
+        for old in [*before, *sorted(folder.glob("*.npz"), key=lambda one: one.stat().st_mtime)[:-MOST_KEPT]]:
             old.unlink(missing_ok=True)
     except OSError:
         return

@@ -95,7 +95,6 @@ export async function startThread(section) {
 
   const acts = {
     me,
-    thread: () => thread,
     add,
     edit(one) {
       box.value = one.text;
