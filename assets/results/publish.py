@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from psycopg.rows import dict_row
 
-from core import approvals, tracing
+from core import tracing
 from core.database import Database
 from core.follow_ups import FollowUp
 from core.forge.protocol import Forge, ForgeUnavailable, Publication, PublicationRefused
@@ -66,12 +66,6 @@ def publish_due(
             break
         done.append(_try(database, open_forge, hold, prepare, row))
     return done
-
-
-def approve(database: Database, team_id: uuid.UUID, task_id: uuid.UUID, person: str) -> int:
-    """Releases what is held of a task. Returns the number of publications, which are then due."""
-    with database.team(team_id) as connection:
-        return approvals.approve(connection, task_id, person)
 
 
 def pause_after(tries: int, trouble: Exception | None = None) -> float:

@@ -8,9 +8,9 @@ import pytest
 
 from assets.results.deliver import deliver
 from assets.results.forges import open_forge_for
-from assets.results.publish import approve
 from assets.results.status_comments import Written, write_due_comments
 from core import tasks
+from core.approvals import approve
 from core.attempts import Attempt
 from core.eventlog.postgres import PostgresLog
 from core.events import DEFAULT_TEAM
@@ -91,11 +91,13 @@ def test_what_needs_approval_waits_for_it(
     [comment] = world.comments(attempt)
     assert "waits for approval" in comment
     assert world.deliver() == [], "it is not tried again"
-    assert approve(world.platform.database, DEFAULT_TEAM, attempt.task.id, "ada") == 1
+    with world.platform.database.team(DEFAULT_TEAM) as connection:
+        assert approve(connection, attempt.task.id, "ada") == 1
     [published] = world.deliver()
     assert published.state == PublicationState.PUBLISHED
     assert len(world.branch_pulls(attempt)) == 1
-    assert approve(world.platform.database, DEFAULT_TEAM, attempt.task.id, "ada") == 0
+    with world.platform.database.team(DEFAULT_TEAM) as connection, pytest.raises(tasks.IllegalMove, match="waits for"):
+        approve(connection, attempt.task.id, "ada")
 
 
 def test_drafts_alone_are_held_when_drafts_need_approval(world: World) -> None:
